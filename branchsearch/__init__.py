@@ -1,0 +1,1 @@
+"""Search for branched multi-task networks."""

@@ -1,0 +1,1 @@
+"""How alike tasks represent images at each stage."""

@@ -1,0 +1,1 @@
+"""Feature extractors cut into stages."""

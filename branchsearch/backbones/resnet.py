@@ -1,0 +1,84 @@
+"""Small residual networks.
+
+Source: K. He et al., "Deep Residual Learning for Image Recognition", CVPR 2016, with the 3x3 stem
+that the paper uses for small images (section 4.2).
+"""
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from branchsearch.backbones.backbone import Backbone, Stage
+
+
+class ResidualBlock(nn.Module):
+    """Two 3x3 convolutions beside a shortcut.
+
+    Args:
+        in_channels: Channels of the input.
+        channels: Channels of the output.
+        stride: Input pixels per output pixel, in each direction.
+    """
+
+    def __init__(self, in_channels: int, channels: int, stride: int) -> None:
+        super().__init__()
+        self.in_channels, self.channels, self.stride = in_channels, channels, stride
+        self.conv1 = nn.Conv2d(in_channels, channels, 3, stride, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(channels)
+        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(channels)
+        self.relu = nn.ReLU(inplace=True)
+        self.shortcut: nn.Module = nn.Identity()
+        if stride != 1 or in_channels != channels:
+            self.shortcut = nn.Sequential(
+                nn.Conv2d(in_channels, channels, 1, stride, bias=False), nn.BatchNorm2d(channels)
+            )
+
+    def forward(self, features: Tensor) -> Tensor:
+        """From [batch, in_channels, H, W] to [batch, channels, H / stride, W / stride]."""
+        inner = self.relu(self.bn1(self.conv1(features)))
+        return self.relu(self.bn2(self.conv2(inner)) + self.shortcut(features))
+
+
+class ResidualStage(nn.Module):
+    """Residual blocks in a row; the first one changes channels and resolution.
+
+    Args:
+        in_channels: Channels of the input.
+        channels: Channels of the output.
+        blocks: How many blocks.
+        stride: Input pixels per output pixel, in each direction.
+    """
+
+    def __init__(self, in_channels: int, channels: int, blocks: int, stride: int) -> None:
+        super().__init__()
+        self.in_channels, self.channels = in_channels, channels
+        self.blocks, self.stride = blocks, stride
+        self.body = nn.Sequential(
+            ResidualBlock(in_channels, channels, stride),
+            *(ResidualBlock(channels, channels, 1) for _ in range(blocks - 1)),
+        )
+
+    def forward(self, features: Tensor) -> Tensor:
+        """From [batch, in_channels, H, W] to [batch, channels, H / stride, W / stride]."""
+        return self.body(features)
+
+
+def resnet(*, channels: Sequence[int], blocks: int = 1) -> Backbone:
+    """A residual network without pooling: full resolution in stage 0, then half at each stage.
+
+    Args:
+        channels: Shape [S], the channels after each stage.
+        blocks: Residual blocks per stage.
+
+    Raises:
+        ValueError: No stage, or a number below 1.
+    """
+    if not channels or min(channels) < 1 or blocks < 1:
+        raise ValueError(f"needs channels and blocks of at least 1, got {channels} and {blocks}")
+    stages = []
+    for number, width in enumerate(channels):
+        before = channels[number - 1] if number else 3
+        module = ResidualStage(before, width, blocks, stride=2 if number else 1)
+        stages.append(Stage(module, width, stride=2**number))
+    return Backbone(tuple(stages))

@@ -1,0 +1,1 @@
+"""A search job: its spec, its states, its steps."""

@@ -1,0 +1,1 @@
+"""Branched networks, their heads and what they cost."""

@@ -1,0 +1,1 @@
+"""Proposing trees, training them side by side, and remembering what came out."""

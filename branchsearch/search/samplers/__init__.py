@@ -1,0 +1,1 @@
+"""Ways of searching: each is an Optuna sampler."""

@@ -1,0 +1,1 @@
+"""Training one branched network in a plain Python process."""
