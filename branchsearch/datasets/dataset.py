@@ -2,8 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
 
 import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
 
 #: Every data set has these parts, and no image is in two of them. Networks learn on ``train``, are
 #: chosen on ``validation``, are judged once on ``test``, and are compared on ``probe``.
@@ -63,3 +68,36 @@ class Dataset:
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     fingerprint: str
+
+    def prepare(
+        self, images: UInt8[np.ndarray, "batch 3 height width"]
+    ) -> Float[Tensor, "batch 3 height width"]:
+        """What networks take: colours with mean 0 and standard deviation 1 over the training part."""
+        mean = torch.tensor(self.mean).view(3, 1, 1)
+        std = torch.tensor(self.std).view(3, 1, 1)
+        # a memory-mapped part is read only, and PyTorch takes no such array
+        pixels = torch.from_numpy(np.require(images, requirements="W"))
+        return (pixels.float() / 255 - mean) / std
+
+
+class Collection(Protocol):
+    """A data set as a spec names it: what it will hold is known before an image is read or drawn."""
+
+    @property
+    def labels(self) -> Mapping[str, Label]:
+        """What the images are labelled with, by name."""
+        ...
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """Height and width of the images, in pixels."""
+        ...
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """How many images each part has."""
+        ...
+
+    def open(self, folder: Path) -> Dataset:
+        """Read the images, or make them in a folder of their own below the data root."""
+        ...
