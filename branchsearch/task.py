@@ -79,7 +79,9 @@ class Task:
     def __post_init__(self) -> None:
         check_task_name(self.name)
         if self.kind not in KINDS:
-            raise ValueError(f"task {self.name!r}: no kind {self.kind!r}; there are {sorted(KINDS)}")
+            raise ValueError(
+                f"task {self.name!r}: no kind {self.kind!r}; there are {sorted(KINDS)}"
+            )
         kind = KINDS[self.kind]
         if self.metric not in kind.metrics:
             raise ValueError(
@@ -92,7 +94,9 @@ class Task:
                 f"task {self.name!r}: direction of {self.metric} is {right}, not {self.direction}"
             )
         if (self.classes is None) != (kind.outputs is not None):
-            needs = "takes no classes" if kind.outputs is not None else "needs its number of classes"
+            needs = (
+                "takes no classes" if kind.outputs is not None else "needs its number of classes"
+            )
             raise ValueError(f"task {self.name!r}: {self.kind} {needs}")
         if self.classes is not None and self.classes < 2:
             raise ValueError(f"task {self.name!r}: needs at least 2 classes, got {self.classes}")

@@ -25,7 +25,8 @@ class Tree:
     depth,seg
 
     Attributes:
-        tasks: The T task names, sorted. A name is not empty and holds no blank and none of ``+ , >``.
+        tasks: The T task names, sorted. A name holds at least one letter, no blank and none of
+            ``+ , >``.
         branches: Shape [S, T], input side first. ``branches[s][t]`` is the number of the branch
             that task ``t`` takes at stage ``s``. Every row numbers its branches 0, 1, 2, ... in
             order of first appearance. Two trees that share alike are therefore equal.
@@ -111,7 +112,9 @@ def check_task_name(name: str) -> None:
         ValueError: It is empty, or holds a blank or one of ``+ , >``.
     """
     if not name or _RESERVED & set(name) or any(letter.isspace() for letter in name):
-        raise ValueError(f"a task's name is not empty and holds no blank, '+', ',' or '>': {name!r}")
+        raise ValueError(
+            f"a task's name is not empty and holds no blank, '+', ',' or '>': {name!r}"
+        )
 
 
 def _members(tasks: Sequence[str], row: Sequence[int]) -> list[tuple[str, ...]]:
