@@ -17,8 +17,8 @@ class TrialResult:
     Attributes:
         number: Its number in the Optuna study.
         tree: What it trained.
-        outcome: ``complete``, ``stopped`` (early), ``failed``, ``over_budget``, ``repeat``, ``lost``
-            or ``running``.
+        outcome: ``complete``, ``stopped`` (early), ``failed``, ``over_budget``, ``repeat``,
+            ``lost`` or ``running``.
         delta: Gain over the single-task networks, percent, on validation; None without one.
         metrics: Each task's metric on validation, in the metric's own unit; empty without any.
         curve: Delta after each epoch.
