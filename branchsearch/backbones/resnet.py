@@ -37,7 +37,8 @@ class ResidualBlock(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """From [batch, in_channels, H, W] to [batch, channels, H / stride, W / stride]."""
         inner = self.relu(self.bn1(self.conv1(features)))
-        return self.relu(self.bn2(self.conv2(inner)) + self.shortcut(features))
+        output: Tensor = self.relu(self.bn2(self.conv2(inner)) + self.shortcut(features))
+        return output
 
 
 class ResidualStage(nn.Module):
@@ -61,24 +62,34 @@ class ResidualStage(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """From [batch, in_channels, H, W] to [batch, channels, H / stride, W / stride]."""
-        return self.body(features)
+        output: Tensor = self.body(features)
+        return output
 
 
-def resnet(*, channels: Sequence[int], blocks: int = 1) -> Backbone:
-    """A residual network without pooling: full resolution in stage 0, then half at each stage.
+def resnet(
+    *, channels: Sequence[int], strides: Sequence[int] | None = None, blocks: int = 1
+) -> Backbone:
+    """A residual network without pooling.
 
     Args:
         channels: Shape [S], the channels after each stage.
+        strides: Shape [S], pixels that each stage takes for one of its own, in each direction; full
+            resolution in stage 0 and half at each later one unless given.
         blocks: Residual blocks per stage.
 
     Raises:
-        ValueError: No stage, or a number below 1.
+        ValueError: No stage, a number below 1, or not one stride per stage.
     """
-    if not channels or min(channels) < 1 or blocks < 1:
-        raise ValueError(f"needs channels and blocks of at least 1, got {channels} and {blocks}")
-    stages = []
-    for number, width in enumerate(channels):
-        before = channels[number - 1] if number else 3
-        module = ResidualStage(before, width, blocks, stride=2 if number else 1)
-        stages.append(Stage(module, width, stride=2**number))
+    strides = strides or [2 if number else 1 for number in range(len(channels))]
+    if not channels or min(*channels, *strides, blocks) < 1:
+        raise ValueError(
+            f"needs channels, strides and blocks of at least 1, got {channels}, {strides}, {blocks}"
+        )
+    if len(strides) != len(channels):
+        raise ValueError(f"{len(channels)} stages need as many strides, got {strides}")
+    stages, before, total = [], 3, 1
+    for width, stride in zip(channels, strides, strict=True):
+        total *= stride
+        stages.append(Stage(ResidualStage(before, width, blocks, stride), width, total))
+        before = width
     return Backbone(tuple(stages))

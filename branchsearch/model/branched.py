@@ -55,6 +55,7 @@ class BranchedNetwork(nn.Module):
         parameters' gradients are scaled, not the features': those would compound over the stages.
         """
         for number, stage in enumerate(self.stages):
+            assert isinstance(stage, BranchedStage)  # ModuleList does not say what it holds
             for members, copy in zip(self.tree.members(number), stage.copies, strict=True):
                 if len(members) > 1:
                     for parameter in copy.parameters():

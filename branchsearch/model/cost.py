@@ -1,0 +1,50 @@
+"""What modules cost, counted without running them on real data.
+
+A multiply-add is one multiplication with its addition, in convolutions and matrix products alone:
+half of what ``torch.utils.flop_counter`` calls operations. Normalisation, activations and
+upsampling are not counted.
+"""
+
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from branchsearch.space.cost import Cost, CostTable
+
+
+def cost_table(
+    stages: Sequence[nn.Module], heads: Mapping[str, nn.Module], size: tuple[int, int]
+) -> CostTable:
+    """Count one copy of each stage and each head.
+
+    Args:
+        stages: Of a backbone, in order; the first takes 3 channels.
+        heads: One per task, from the last stage's output.
+        size: Height and width of the images, in pixels.
+    """
+    features = torch.empty(1, 3, *size, device="meta")
+    costs = []
+    for stage in stages:
+        cost, features = _count(stage, features)
+        costs.append(cost)
+    image = torch.Size(size)
+    counted = {task: _count(head, features, image)[0] for task, head in heads.items()}
+    return CostTable(tuple(costs), counted)
+
+
+def network_cost(network: nn.Module, size: tuple[int, int]) -> Cost:
+    """Count a whole network on one image of that height and width."""
+    return _count(network, torch.empty(1, 3, *size, device="meta"))[0]
+
+
+def _count(module: nn.Module, *inputs: object) -> tuple[Cost, Any]:
+    """The cost of a module, and what it makes of inputs without content."""
+    ghost = deepcopy(module).to("meta").eval()
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        after = ghost(*inputs)
+    parameters = sum(parameter.numel() for parameter in module.parameters())
+    return Cost(parameters, counter.get_total_flops() // 2), after
