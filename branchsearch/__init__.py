@@ -1,1 +1,3 @@
-"""Search for branched multi-task networks."""
+"""Search for branched multi-task networks: which tasks share which stages of a backbone."""
+
+__version__ = "0.1.0"

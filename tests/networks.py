@@ -15,6 +15,7 @@ def small(tree: Tree, outputs: Sequence[int] | None = None) -> BranchedNetwork:
     channels = [4 + 2 * stage for stage in range(len(tree.branches))]
     outputs = outputs or [1] * len(tree.tasks)
     heads: dict[str, nn.Module] = {
-        task: DenseHead(channels[-1], count) for task, count in zip(tree.tasks, outputs, strict=True)
+        task: DenseHead(channels[-1], count)
+        for task, count in zip(tree.tasks, outputs, strict=True)
     }
     return BranchedNetwork(tree, resnet(channels=channels).modules, heads)

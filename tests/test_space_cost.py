@@ -13,9 +13,7 @@ def test_a_tree_costs_a_stage_per_branch_and_a_head_per_task(tree: Tree, data: s
     table = CostTable(
         tuple(Cost(price, 2 * price) for price in prices), dict.fromkeys(tree.tasks, Cost(5, 7))
     )
-    branches = sum(
-        price * len(tree.members(stage)) for stage, price in enumerate(prices)
-    )
+    branches = sum(price * len(tree.members(stage)) for stage, price in enumerate(prices))
     assert table.of(tree) == Cost(
         branches + 5 * len(tree.tasks), 2 * branches + 7 * len(tree.tasks)
     )

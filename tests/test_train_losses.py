@@ -5,7 +5,12 @@ from torch import Tensor
 from branchsearch import catalog
 from branchsearch.datasets.dataset import UNLABELLED
 from branchsearch.task import KINDS
-from branchsearch.train.losses import absolute_error, balanced_binary, cosine_distance, cross_entropy
+from branchsearch.train.losses import (
+    absolute_error,
+    balanced_binary,
+    cosine_distance,
+    cross_entropy,
+)
 
 MISSING = {"segmentation": UNLABELLED, "depth": float("nan"), "normals": float("nan"), "edges": 255}
 

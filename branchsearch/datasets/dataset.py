@@ -72,7 +72,7 @@ class Dataset:
     def prepare(
         self, images: UInt8[np.ndarray, "batch 3 height width"]
     ) -> Float[Tensor, "batch 3 height width"]:
-        """What networks take: colours with mean 0 and standard deviation 1 over the training part."""
+        """What networks take: colours of mean 0 and standard deviation 1 over the training part."""
         mean = torch.tensor(self.mean).view(3, 1, 1)
         std = torch.tensor(self.std).view(3, 1, 1)
         # a memory-mapped part is read only, and PyTorch takes no such array
@@ -81,7 +81,7 @@ class Dataset:
 
 
 class Collection(Protocol):
-    """A data set as a spec names it: what it will hold is known before an image is read or drawn."""
+    """A data set as a spec names it: known before an image of it is read or drawn."""
 
     @property
     def labels(self) -> Mapping[str, Label]:

@@ -5,13 +5,14 @@ shapes of ``branchsearch.train.losses``, then ``compute()``.
 """
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.classification import BinaryAveragePrecision, MulticlassJaccardIndex
 from torchmetrics.regression import MeanSquaredError
 
 from branchsearch.datasets.dataset import UNLABELLED
 from branchsearch.task import Task
+from branchsearch.train.losses import cosine
 
 
 def mean_iou(task: Task) -> Metric:
@@ -64,8 +65,8 @@ class _AngularError(Metric):
 
     def update(self, predicted: Tensor, target: Tensor) -> None:
         known = target.isfinite().all(dim=1)
-        cosine = nn.functional.cosine_similarity(predicted, target.nan_to_num(), dim=1)
-        self.degrees += cosine[known].clamp(-1, 1).acos().rad2deg().double().sum()
+        angle = cosine(predicted, target.nan_to_num())[known].clamp(-1, 1).acos()
+        self.degrees += angle.rad2deg().double().sum()
         self.pixels += known.sum()
 
     def compute(self) -> Tensor:

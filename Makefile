@@ -1,0 +1,30 @@
+.PHONY: venv test check demo bench clean
+
+PYTHON ?= python3
+BIN = .venv/bin
+
+venv: .venv/made
+
+.venv/made: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[dev]"
+	touch $@
+
+test: venv
+	$(BIN)/python -m pytest
+
+check: venv
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+demo: venv
+	$(BIN)/branchsearch run scenes_quick --home demo
+
+bench: venv
+	$(BIN)/python -m benchmarks.network
+	$(BIN)/python -m benchmarks.engine
+
+clean:
+	rm -rf .venv demo

@@ -1,0 +1,69 @@
+"""The program ``branchsearch``: commands, and what their errors are to a shell.
+
+Modules that are heavy to import are imported by the commands that use them, so that the program
+answers at once.
+"""
+
+import sys
+from collections.abc import Mapping
+
+import typer
+
+from branchsearch.cli import handing, jobs, looking
+
+#: What an error is to a shell; any other is a mistake of ours and shows its trace.
+EXIT_CODES: Mapping[str, int] = {
+    "branchsearch.jobs.steps:JobFailed": 1,
+    "branchsearch.export.proof:ProofFailed": 1,
+    "branchsearch.jobs.reading:InvalidSpec": 2,
+    "branchsearch.catalog:UnknownName": 2,
+    "branchsearch.jobs.job:JobNotFound": 3,
+    "branchsearch.jobs.handing:NothingToExport": 3,
+    "branchsearch.jobs.job:JobIsRunning": 5,
+    "branchsearch.jobs.job:IllegalTransition": 5,
+    "branchsearch.export.folder:FolderExists": 5,
+    "branchsearch.jobs.home:HomeUnusable": 6,
+    "branchsearch.search.engine:Interrupted": 130,
+    "builtins:OSError": 1,
+}
+
+app = typer.Typer(
+    help="Find out which tasks should share which stages of a network.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+for command in (
+    jobs.run,
+    jobs.validate,
+    jobs.plan,
+    jobs.train,
+    looking.list_jobs,
+    looking.show,
+    looking.trials,
+    looking.best,
+    handing.export,
+    handing.report,
+    handing.dashboard,
+):
+    app.command(name=command.__name__.removesuffix("_jobs"))(command)
+
+
+def main() -> None:
+    """Run a command; errors that a user can mend are said in words, with an exit code."""
+    try:
+        app()
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except Exception as error:
+        code = exit_code(error)
+        if code is None:
+            raise
+        typer.echo(f"branchsearch: {error}", err=True)
+        sys.exit(code)
+
+
+def exit_code(error: Exception) -> int | None:
+    """What an error is to a shell; None for one that nobody expected."""
+    names = {f"{kind.__module__}:{kind.__qualname__}" for kind in type(error).__mro__}
+    return next((code for name, code in EXIT_CODES.items() if name in names), None)

@@ -1,0 +1,71 @@
+"""Results on standard output, for people and for programs."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from branchsearch.cli.options import Output
+
+
+def show(value: Any, output: Output) -> None:  # noqa: ANN401  # any JSON
+    """Print rows (mappings with equal keys) or one mapping."""
+    if output is Output.JSON:
+        print(json.dumps(value, indent=2, default=str))
+    elif isinstance(value, Mapping):
+        _console().print(_facts(value))
+    else:
+        _console().print(_rows(value))
+
+
+def _console() -> Console:
+    console = Console(highlight=False)
+    # a pipe has no width: a table cut to 80 columns there would lose what a program looks for
+    return console if console.is_terminal else Console(highlight=False, width=200)
+
+
+def _facts(value: Mapping[str, Any]) -> Table:
+    table = Table(box=None, show_header=False, pad_edge=False)
+    for name, entry in value.items():
+        if isinstance(entry, Mapping):
+            entry = ", ".join(f"{key} {_cell(number)}" for key, number in entry.items())
+        elif isinstance(entry, Sequence) and not isinstance(entry, str):
+            entry = "\n".join(_line(part) for part in entry) or "-"
+        table.add_row(Text(name.replace("_", " "), style="dim"), Text(_cell(entry)))
+    return table
+
+
+def _rows(rows: Iterable[Mapping[str, Any]]) -> Table:
+    rows = list(rows)
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for name in rows[0] if rows else ["nothing"]:
+        numeric = any(isinstance(row[name], (int, float)) for row in rows)
+        table.add_column(name.replace("_", " "), justify="right" if numeric else "left")
+    for row in rows:
+        table.add_row(*(Text(_cell(entry)) for entry in row.values()))
+    return table
+
+
+def _line(part: Any) -> str:  # noqa: ANN401
+    if isinstance(part, Mapping):
+        return "  ".join(f"{key} {_cell(entry)}" for key, entry in part.items())
+    return _cell(part)
+
+
+def _cell(entry: Any) -> str:  # noqa: ANN401
+    match entry:
+        case None:
+            return "-"
+        case bool():
+            return "yes" if entry else "no"
+        case int():
+            return f"{entry:,}"
+        case float():
+            return f"{entry:.4g}"
+        case list() | tuple():
+            return ", ".join(map(_cell, entry))
+        case _:
+            return str(entry)

@@ -1,0 +1,100 @@
+"""The README of an exported folder."""
+
+import json
+import re
+from collections.abc import Mapping
+from itertools import chain
+from typing import Any
+
+from branchsearch.drawing.text import text
+from branchsearch.export.promise import MEANINGS, Promise
+from branchsearch.export.templates import render
+from branchsearch.space.cost import COSTS
+from branchsearch.task import Direction
+
+
+def card(promise: Promise, facts: Mapping[str, Any], proof: Mapping[str, Any]) -> str:
+    """Write ``README.md``.
+
+    Args:
+        promise: What the network is.
+        facts: As ``branchsearch.export.folder.export`` takes them.
+        proof: What ``branchsearch.export.proof.prove`` measured.
+    """
+    drawing = text(promise.tree)
+    metrics = {task: _columns(value) for task, value in facts.get("metrics", {}).items()}
+    columns = list(dict.fromkeys(chain.from_iterable(metrics.values())))
+    return render(
+        "card.md.jinja",
+        cost=promise.cost,
+        apart=promise.apart,
+        shares={
+            name: _percent(getattr(promise.cost, name), getattr(promise.apart, name))
+            for name in COSTS
+        },
+        height=promise.size[0],
+        width=promise.size[1],
+        fence=_fence(drawing, least=3),
+        drawing=drawing,
+        tasks=[
+            {
+                "name": _code(task.name),
+                "kind": task.kind,
+                "shape": promise.shape_text(task),
+                "meaning": MEANINGS[task.kind],
+            }
+            for task in promise.tasks
+        ],
+        columns=[_plain(column) for column in columns],
+        measured=[
+            [
+                _code(task.name),
+                _code(task.metric),
+                "higher" if task.direction is Direction.MAXIMIZE else "lower",
+                *(_number(metrics[task.name].get(column)) for column in columns),
+            ]
+            for task in promise.tasks
+            if task.name in metrics
+        ],
+        proof=proof,
+        limits=[_plain(limit) for limit in facts.get("limits", ())],
+        provenance=[
+            (_plain(name), _code(value if isinstance(value, str) else json.dumps(value)))
+            for name, value in facts.get("provenance", {}).items()
+        ],
+    )
+
+
+def _columns(measured: Any) -> dict[str, Any]:  # noqa: ANN401  # a number, or several by name
+    return dict(measured) if isinstance(measured, Mapping) else {"measured": measured}
+
+
+def _percent(part: int, whole: int) -> str:
+    return f"{100 * part / whole:.0f} %" if whole else "100 %"
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.4g}"
+
+
+def _code(written: str) -> str:
+    """Text as code in a cell of a Markdown table, whatever is in it."""
+    clean = _one_line(written)
+    fence = _fence(clean, least=1)
+    pad = " " if "`" in (clean[:1], clean[-1:]) else ""
+    return f"{fence}{pad}{clean}{pad}{fence}".replace("|", "\\|")
+
+
+def _plain(written: str) -> str:
+    """Text that Markdown shows as it is."""
+    return re.sub(r"([\\`*_\[\]<>|#~&$])", r"\\\1", _one_line(written))
+
+
+def _one_line(written: str) -> str:
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in written)
+
+
+def _fence(written: str, *, least: int) -> str:
+    """More backticks than the text has in a row."""
+    longest = max(map(len, re.findall("`+", written)), default=0)
+    return "`" * max(least, longest + 1)

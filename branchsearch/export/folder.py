@@ -1,0 +1,193 @@
+"""A trained network as a folder that runs without branchsearch."""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+
+from branchsearch.export.card import card
+from branchsearch.export.parts import exported_state
+from branchsearch.export.promise import Promise
+from branchsearch.export.proof import prove
+from branchsearch.export.source import model_source
+from branchsearch.model.branched import BranchedNetwork
+from branchsearch.task import Task
+
+#: Of ``model.json``; a higher one may lack or rename what this one has.
+SCHEMA_VERSION = 1
+
+#: What an exported folder holds.
+FILES = ("README.md", "model.json", "model.py", "proof.json", "tree.txt", "weights.safetensors")
+
+
+class FolderExists(FileExistsError):
+    """Something is where the export should go, and stays there."""
+
+
+def export(
+    to: Path,
+    *,
+    network: BranchedNetwork,
+    tasks: Sequence[Task],
+    size: tuple[int, int],
+    mean: Sequence[float],
+    std: Sequence[float],
+    facts: Mapping[str, Any],
+    overwrite: bool = False,
+) -> Path:
+    """Write a network's source, weights and description, prove them, and only then show them.
+
+    The folder is built beside ``to`` and moved there whole. Whatever goes wrong, nothing new is at
+    ``to`` and what was there before still is.
+
+    Args:
+        to: The folder to make; those above it are made where they lack.
+        network: The trained network; not changed. Its stages and heads keep each argument of their
+            constructors as an attribute of the same name.
+        tasks: Its tasks, in any order.
+        size: Height and width of the images it was trained on, in pixels.
+        mean: Of the colours (R, G, B) it was trained on, in [0, 1].
+        std: Their standard deviation, in [0, 1].
+        facts: What else is known, as plain JSON; it is kept in ``model.json``. The card shows
+            ``metrics`` (by task: a number, or several by what they are), ``provenance`` (text or
+            numbers by name) and ``limits`` (sentences).
+        overwrite: Replace an earlier export that is at ``to``, and nothing else.
+
+    Returns:
+        ``to``.
+
+    Raises:
+        FolderExists: Something is at ``to`` that may not be replaced.
+        NotExportable: A stage or head cannot be written as source that stands alone.
+        ProofFailed: What was written does not do what the network does.
+        ValueError: The tasks, size, colours or facts do not fit.
+        OSError: The folder cannot be written there.
+    """
+    _check_free(to, overwrite)
+    promise = Promise.of(network, tasks=tasks, size=size, mean=mean, std=std)
+    plain_facts = _plain(facts, promise)
+    to.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".branchsearch-export-", dir=to.parent) as name:
+        work = Path(name)
+        folder, desk = work / "export", work / "proof"
+        folder.mkdir()
+        desk.mkdir()
+        _write(folder / "model.py", model_source(network, promise))
+        _write(folder / "weights.safetensors", safetensors.torch.save(exported_state(network)))
+        _write(folder / "tree.txt", f"{network.tree}\n")
+        proof = prove(folder, network, promise, work=desk)
+        _write(folder / "proof.json", _json(proof))
+        _write(folder / "README.md", card(promise, plain_facts, proof))
+        _write(folder / "model.json", _json(_description(promise, plain_facts, folder)))
+        _sync(folder)
+        # not inside the work folder, which goes whatever happens
+        with _aside(to, work.with_name(f"{work.name}-replaced"), overwrite):
+            folder.rename(to)
+        _sync(to.parent)
+    return to
+
+
+def _check_free(to: Path, overwrite: bool) -> None:
+    if not os.path.lexists(to):
+        return
+    if not overwrite:
+        raise FolderExists(f"{to} exists; it is replaced only when overwriting is asked for")
+    if to.is_symlink() or not to.is_dir():
+        raise FolderExists(f"{to} is not a folder, and only an exported folder is replaced")
+    found = {path.name for path in to.iterdir()}
+    strange = sorted(found - {*FILES, "__pycache__"})
+    if strange or not found >= set(FILES):
+        lacks = sorted(set(FILES) - found)
+        raise FolderExists(
+            f"{to} is not an exported folder, and nothing else is replaced: "
+            + (f"it also holds {strange}" if strange else f"it lacks {lacks}")
+        )
+
+
+@contextmanager
+def _aside(to: Path, away: Path, overwrite: bool) -> Iterator[None]:
+    """Put an earlier export away while its place is taken; back, if that fails."""
+    _check_free(to, overwrite)  # the proof took a while
+    if not os.path.lexists(to):
+        yield
+        return
+    to.rename(away)
+    try:
+        yield
+    except BaseException:
+        away.rename(to)
+        raise
+    shutil.rmtree(away)
+
+
+def _plain(facts: Mapping[str, Any], promise: Promise) -> dict[str, Any]:
+    try:
+        plain: dict[str, Any] = json.loads(json.dumps(dict(facts), allow_nan=False))
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"facts are not plain JSON: {error}") from error
+    strangers = sorted(plain.get("metrics", {}).keys() - set(promise.tree.tasks))
+    if strangers:
+        raise ValueError(f"facts have metrics of {strangers}, which are no tasks of {promise.tree}")
+    return plain
+
+
+def _description(promise: Promise, facts: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """``model.json``; the checksums are those of every other file."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "written_by": f"branchsearch {version('branchsearch')}",
+        "tree": str(promise.tree),
+        "tasks": [
+            {
+                "name": task.name,
+                "kind": task.kind,
+                "metric": task.metric,
+                "direction": task.direction,
+                "classes": task.classes,
+                "outputs": task.outputs,
+            }
+            for task in promise.tasks
+        ],
+        "input": {
+            "height": promise.size[0],
+            "width": promise.size[1],
+            "mean": promise.mean,
+            "std": promise.std,
+        },
+        "parameters": promise.cost.parameters,
+        "multiply_adds": promise.cost.multiply_adds,
+        "facts": facts,
+        "sha256": {
+            path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in sorted(folder.iterdir())
+        },
+    }
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _write(path: Path, content: bytes | str) -> None:
+    """Write a file that survives a power cut."""
+    with path.open("wb") as file:
+        file.write(content.encode() if isinstance(content, str) else content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync(folder: Path) -> None:
+    """Make the names in a folder survive a power cut too."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,112 @@
+"""What is known of a job, read back from its study and its folder."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from optuna.study import Study
+from optuna.trial import FrozenTrial
+
+from branchsearch.jobs.check import CheckedJob
+from branchsearch.jobs.job import Job
+from branchsearch.report.findings import Confirmed, Findings, TrialResult
+from branchsearch.search.outcome import outcome_of
+from branchsearch.search.parameters import tree_of_trial
+from branchsearch.space.cost import Cost
+from branchsearch.tree import Tree
+
+#: Files in a job's folder.
+AFFINITY, CONFIRMED, PROVENANCE = "affinity.npz", "confirmed.json", "provenance.json"
+EXPORT, REPORT = "export", "report.html"
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a job has found so far.
+
+    Attributes:
+        job: The job.
+        checked: Its spec.
+        study: Its trials.
+        folder: Its files.
+    """
+
+    job: Job
+    checked: CheckedJob
+    study: Study
+    folder: Path
+
+    def trials(self) -> list[TrialResult]:
+        """Every trial that has a tree, by number."""
+        results = []
+        for trial in self.study.get_trials(deepcopy=False):
+            tree = tree_of_trial(self.checked.space.space, trial)
+            if tree is not None:
+                results.append(_result(trial, tree, self.checked.space.costs.of(tree)))
+        return results
+
+    def affinity(self) -> np.ndarray:
+        """Shape [S, T, T]; [0, T, T] before it is measured."""
+        path, tasks = self.folder / AFFINITY, len(self.checked.space.tasks)
+        if not path.is_file():
+            return np.empty((0, tasks, tasks))
+        with np.load(path) as kept:
+            affinity: np.ndarray = kept["affinity"]
+            return affinity
+
+    def confirmed(self) -> list[dict[str, Any]]:
+        """What was trained fully, as ``branchsearch.jobs.confirm.as_json`` wrote it; or nothing."""
+        entries: list[dict[str, Any]] = _json(self.folder / CONFIRMED, [])
+        return entries
+
+    def findings(self) -> Findings:
+        """Everything that a report shows; what is not there yet is empty."""
+        return Findings(
+            title=self.job.name,
+            job_id=self.job.id,
+            tasks=self.checked.space.tasks,
+            affinity=self.affinity(),
+            measure="rsa",
+            trials=self.trials(),
+            confirmed=[_confirmed(entry) for entry in self.confirmed()],
+            budget=self.checked.spec.upper_bounds,
+            provenance=_json(self.folder / PROVENANCE, {}),
+        )
+
+
+def _result(trial: FrozenTrial, tree: Tree, cost: Cost) -> TrialResult:
+    known = trial.user_attrs
+    return TrialResult(
+        number=trial.number,
+        tree=tree,
+        outcome=outcome_of(trial),
+        delta=known.get("delta"),
+        metrics={
+            name.removeprefix("task/"): metric
+            for name, metric in known.items()
+            if name.startswith("task/")
+        },
+        curve=tuple(known.get("curve", ())),
+        parameters=cost.parameters,
+        multiply_adds=cost.multiply_adds,
+        seconds=known.get("seconds", 0.0),
+    )
+
+
+def _confirmed(entry: Mapping[str, Any]) -> Confirmed:
+    return Confirmed(
+        name=entry["name"],
+        tree=Tree.parse(entry["tree"]),
+        metrics=entry["test"],
+        deltas=entry["deltas"],
+        parameters=entry["parameters"],
+        multiply_adds=entry["multiply_adds"],
+        chosen=entry["chosen"],
+    )
+
+
+def _json(path: Path, otherwise: Any) -> Any:  # noqa: ANN401  # any JSON
+    return json.loads(path.read_text()) if path.is_file() else otherwise

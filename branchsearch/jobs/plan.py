@@ -1,0 +1,177 @@
+"""What a job will do and take, said before it does anything."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from branchsearch.jobs.check import CheckedJob
+from branchsearch.jobs.training import build_backbone, build_heads
+from branchsearch.model.branched import BranchedNetwork
+from branchsearch.space.cost import Cost
+from branchsearch.tree import Tree
+
+#: Spaces up to this size are listed to count the trees within the budget.
+_LISTED = 20_000
+
+#: Bytes of a trained number: itself, its gradient, two averages of AdamW, one of the weights.
+_BYTES_PER_PARAMETER = 4 * 5
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """What one tree's network takes, counted and measured on this machine.
+
+    Attributes:
+        tree: In text.
+        parameters: Trained numbers.
+        multiply_adds: Per image.
+        latency_ms: Of one image on one CPU thread, milliseconds.
+        training_mib: Memory of training: weights and what a batch leaves for the backward pass.
+        step_seconds: Time of one training step on one CPU thread.
+        fits: Whether it is within the budget.
+    """
+
+    tree: str
+    parameters: int
+    multiply_adds: int
+    latency_ms: float
+    training_mib: float
+    step_seconds: float
+    fits: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a job will do and take.
+
+    Attributes:
+        name: Of the job.
+        trees: How many the space holds.
+        allowed: How many of them are within the budget; None where they are too many to list.
+        cheapest: Sharing everything.
+        dearest: Sharing nothing, as far as stages may split.
+        baselines: Trainings of the first step.
+        trials: Trainings of the search, at most.
+        confirmations: Trainings of the last step, at most.
+        seconds: Estimated wall-clock time of the steps that train, from this machine's training
+            steps; without what early stopping saves.
+        hours: Their sum.
+        core_hours: The same, times the cores that work at once.
+        gpu_hours: The same, times the GPUs that work at once.
+    """
+
+    name: str
+    trees: int
+    allowed: int | None
+    cheapest: Network
+    dearest: Network
+    baselines: int
+    trials: int
+    confirmations: int
+    seconds: Mapping[str, float]
+    hours: float
+    core_hours: float
+    gpu_hours: float
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return asdict(self)
+
+
+def plan(job: CheckedJob) -> Plan:
+    """Count and measure; takes about a second and starts nothing."""
+    spec, space = job.spec, job.space
+    tasks, trees = len(space.tasks), space.space
+    narrowest, widest = trees.extremes()
+    cheapest, dearest = _measured(job, narrowest), _measured(job, widest)
+    allowed = sum(map(job.allows, trees)) if trees.count() <= _LISTED else None
+    trials = min(spec.budget.max_trials, trees.count() if allowed is None else allowed)
+    confirmed = min(spec.confirm.trees, trials) + 1
+
+    steps = -(-space.collection.counts["train"] // spec.trial.batch_size)
+    one_of_each = dearest.step_seconds  # the single-task networks together
+    middle = (cheapest.step_seconds + dearest.step_seconds) / 2
+    at_once = spec.resources.max_concurrent_trials
+    short, full = spec.trial.epochs * steps / at_once, spec.confirm.epochs * steps / at_once
+    seconds = {
+        "baselines": short * (one_of_each + cheapest.step_seconds),
+        "search": short * trials * middle,
+        "confirm": full * spec.confirm.seeds * (one_of_each + confirmed * middle),
+    }
+    hours = sum(seconds.values()) / 3600
+    return Plan(
+        name=spec.metadata.name,
+        trees=trees.count(),
+        allowed=allowed,
+        cheapest=cheapest,
+        dearest=dearest,
+        baselines=tasks + 1,
+        trials=trials,
+        confirmations=spec.confirm.seeds * (tasks + confirmed),
+        seconds=seconds,
+        hours=hours,
+        core_hours=hours * at_once * spec.resources.num_cpus,
+        gpu_hours=hours * at_once * spec.resources.num_gpus,
+    )
+
+
+def _measured(job: CheckedJob, tree: Tree) -> Network:
+    space, spec = job.space, job.spec
+    backbone = build_backbone((space.spec.backbone.name, space.spec.backbone.args))
+    network = BranchedNetwork(tree, backbone.modules, build_heads(backbone, space.tasks))
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # its stub lacks it
+    cost: Cost = space.costs.of(tree)
+    height, width = space.collection.image_size
+    batch = torch.zeros(spec.trial.batch_size, 3, height, width)
+    batch = batch.to(memory_format=torch.channels_last)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        saved = _saved_bytes(network, batch)
+        step = min(_timed_step(network, batch) for _ in range(2))
+        network.eval()
+        latency = min(_timed_forward(network, batch[:1]) for _ in range(5))
+    finally:
+        torch.set_num_threads(threads)
+    return Network(
+        tree=str(tree),
+        parameters=cost.parameters,
+        multiply_adds=cost.multiply_adds,
+        latency_ms=1000 * latency,
+        training_mib=(cost.parameters * _BYTES_PER_PARAMETER + saved) / 2**20,
+        step_seconds=step,
+        fits=job.allows(tree),
+    )
+
+
+def _saved_bytes(network: BranchedNetwork, batch: Tensor) -> int:
+    """Bytes of the activations that one batch leaves for the backward pass, each counted once."""
+    weights = {parameter.untyped_storage().data_ptr() for parameter in network.parameters()}
+    kept: dict[int, int] = {}
+
+    def note(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in weights:
+            kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        network(batch)
+    return sum(kept.values())
+
+
+def _timed_step(network: BranchedNetwork, batch: Tensor) -> float:
+    began = time.perf_counter()
+    sum(output.square().mean() for output in network(batch).values()).backward()
+    return time.perf_counter() - began
+
+
+@torch.no_grad()
+def _timed_forward(network: BranchedNetwork, image: Tensor) -> float:
+    began = time.perf_counter()
+    network(image)
+    return time.perf_counter() - began

@@ -1,0 +1,251 @@
+"""What a job asks for, as checked values; ``branchsearch.jobs.reading`` makes them from text."""
+
+import inspect
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from branchsearch import catalog
+from branchsearch.space.cost import COSTS
+from branchsearch.task import Direction, Task
+from branchsearch.tree import check_task_name
+
+API_VERSION = "branchsearch/v1"
+
+
+class _Spec(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Component(_Spec):
+    """Something of the catalog, by name, with its arguments."""
+
+    name: str = Field(description="a name in the catalog")
+    args: dict[str, Any] = Field(default={}, description="its keyword arguments")
+
+
+def _known(kind: str, given: Sequence[str]) -> AfterValidator:
+    """Check name and arguments, as far as that goes without building anything.
+
+    Args:
+        kind: Of the catalog.
+        given: Arguments that the job itself passes, and so no spec may.
+    """
+
+    def check(component: Component) -> Component:
+        signature = inspect.signature(catalog.find(kind, component.name))
+        takes = {
+            name: parameter
+            for name, parameter in signature.parameters.items()
+            if name not in given and parameter.kind is parameter.KEYWORD_ONLY
+        }
+        if unknown := sorted(component.args.keys() - takes.keys()):
+            raise ValueError(
+                f"{kind} {component.name!r} takes no {', '.join(map(repr, unknown))}; "
+                f"it takes {', '.join(takes) or 'no arguments'}"
+            )
+        needed = {name for name, p in takes.items() if p.default is p.empty}
+        if missing := sorted(needed - component.args.keys()):
+            raise ValueError(f"{kind} {component.name!r} needs {', '.join(missing)}")
+        return component
+
+    return AfterValidator(check)
+
+
+class TaskSpec(_Spec):
+    """One task; its name is one of the data set's labels."""
+
+    name: str = Field(description="a label of the data set")
+    kind: str = Field(description="segmentation, depth, normals or edges")
+    metric: str = Field(description="mean_iou, rmse, angular_error or average_precision")
+    direction: Direction = Field(description="which way the metric improves; checked")
+    classes: int | None = Field(default=None, description="how many, for segmentation alone")
+    weight: float = Field(default=1.0, description="factor of its loss, positive")
+
+    @model_validator(mode="after")
+    def _is_a_task(self) -> Self:
+        self.task()
+        return self
+
+    def task(self) -> Task:
+        """The value that the rest of the house works with."""
+        return Task(**self.model_dump())
+
+
+class SpaceSpec(_Spec):
+    """What is searched: images, tasks, a backbone and the trees that may be built."""
+
+    dataset: Annotated[Component, _known("dataset", [])] = Field(description="images and labels")
+    backbone: Annotated[Component, _known("backbone", [])] = Field(description="the stages")
+    tasks: tuple[TaskSpec, ...] = Field(min_length=1, description="what is predicted")
+    may_split: tuple[bool, ...] | None = Field(
+        default=None,
+        description="for each stage whether branches may part there; default: everywhere",
+    )
+
+    @model_validator(mode="after")
+    def _task_names_differ(self) -> Self:
+        names = [task.name for task in self.tasks]
+        for name in names:
+            check_task_name(name)
+            if names.count(name) > 1:
+                raise ValueError(f"two tasks are named {name!r}")
+        return self
+
+    def sorted_tasks(self) -> tuple[Task, ...]:
+        """The tasks by name, as trees have them."""
+        return tuple(sorted((spec.task() for spec in self.tasks), key=lambda task: task.name))
+
+
+class Metadata(_Spec):
+    """What people call the job."""
+
+    name: str = Field(min_length=1, max_length=200, description="shown in lists and reports")
+
+
+class Objective(_Spec):
+    """What is to be improved."""
+
+    metric: Literal["delta", "parameters", "multiply_adds"] = Field(
+        description="delta (gain over single-task networks, percent), parameters or multiply_adds"
+    )
+    direction: Direction = Field(description="maximize for delta, minimize for a cost; checked")
+
+    @model_validator(mode="after")
+    def _direction_is_right(self) -> Self:
+        right = Direction.MAXIMIZE if self.metric == "delta" else Direction.MINIMIZE
+        if self.direction != right:
+            raise ValueError(f"direction of {self.metric} is {right}, not {self.direction}")
+        return self
+
+
+class Constraint(_Spec):
+    """An upper bound on a cost; trees above it are never trained."""
+
+    metric: Literal["parameters", "multiply_adds"] = Field(
+        description="parameters, or multiply_adds per image"
+    )
+    max: int = Field(gt=0, description="the largest value allowed")
+
+
+class Fidelity(_Spec):
+    """Which trials are stopped early."""
+
+    scheduler: Literal["halving", "none"] = Field(
+        default="halving",
+        description="halving: at epoch min, min·eta, ... only the best 1/eta go on; or none",
+    )
+    min: int = Field(default=2, ge=1, description="epochs before the first comparison")
+    eta: int = Field(default=2, ge=2, description="one of so many goes on")
+
+
+class RecipeSpec(_Spec):
+    """How a network is trained: AdamW, warm-up, cosine, averaged weights."""
+
+    epochs: int = Field(default=8, ge=1, description="passes over the training images")
+    batch_size: int = Field(default=32, ge=1, description="images per step")
+    learning_rate: float = Field(default=0.01, gt=0, description="after warm-up")
+    weight_decay: float = Field(default=0.01, ge=0, description="of AdamW")
+    warm_up: float = Field(default=0.1, ge=0, lt=1, description="share of all steps")
+    averaging: float = Field(
+        default=0.98, ge=0, lt=1, description="decay per step of the weights' moving average"
+    )
+    balancing: Literal["equal_start", "fixed"] = Field(
+        default="equal_start",
+        description="equal_start: every loss divided by its first value; fixed: weights alone",
+    )
+
+
+class Confirmation(_Spec):
+    """How the best trees and the baselines are trained in the end."""
+
+    trees: int = Field(default=2, ge=1, description="how many of the best trees")
+    epochs: int = Field(default=16, ge=1, description="passes over the training images")
+    seeds: int = Field(default=2, ge=1, description="trainings of each network")
+
+
+class Budget(_Spec):
+    """When the search is over."""
+
+    max_trials: int = Field(default=12, ge=1, description="trials trained to the end or stopped")
+    max_consecutive_failures: int = Field(
+        default=3, ge=1, description="failed trials in a row that end the job"
+    )
+
+
+class Resources(_Spec):
+    """What trains at once, and with how much of the machine."""
+
+    max_concurrent_trials: int = Field(default=2, ge=1, description="trainings at once")
+    num_cpus: int = Field(default=1, ge=1, description="cores, and threads, of one training")
+    num_gpus: float = Field(default=0, ge=0, description="GPUs of one training; fractions allowed")
+
+
+class Retries(_Spec):
+    """What happens to a trial whose process was killed."""
+
+    max_per_trial: int = Field(default=2, ge=0, description="how often it runs again")
+
+
+class Reproducibility(_Spec):
+    """Where randomness comes from."""
+
+    seed: int = Field(default=0, ge=0, description="of every random draw of the job")
+
+
+class ExportSpec(_Spec):
+    """What is handed out in the end."""
+
+    enabled: bool = Field(default=True, description="whether the best network is exported")
+
+
+_DELTA = Objective(metric="delta", direction=Direction.MAXIMIZE)
+
+
+class JobSpec(_Spec):
+    """A complete job."""
+
+    api_version: Literal["branchsearch/v1"] = Field(description=f"always {API_VERSION}")
+    kind: Literal["Search"] = Field(description="always Search")
+    metadata: Metadata = Field(description="what people call the job")
+    space: SpaceSpec = Field(description="a name in search_spaces/, a file, or the space itself")
+    objectives: tuple[Objective, ...] = Field(
+        default=(_DELTA,), min_length=1, description="one of them is delta"
+    )
+    constraints: tuple[Constraint, ...] = Field(
+        default=(), description="upper bounds on costs, at most one of each"
+    )
+    sampler: Annotated[Component, _known("sampler", ["problem"])] = Field(
+        default=Component(name="tpe"), description="what proposes the next tree"
+    )
+    trees: tuple[str, ...] = Field(
+        default=(), description="trees to try first, as in: a+b+c > a+b,c > a,b,c"
+    )
+    fidelity: Fidelity = Field(default=Fidelity(), description="early stopping")
+    trial: RecipeSpec = Field(default=RecipeSpec(), description="how trials are trained")
+    confirm: Confirmation = Field(default=Confirmation(), description="the final trainings")
+    budget: Budget = Field(default=Budget(), description="when the search is over")
+    resources: Resources = Field(default=Resources(), description="of the trainings")
+    retries: Retries = Field(default=Retries(), description="after a killed process")
+    reproducibility: Reproducibility = Field(
+        default=Reproducibility(), description="where randomness comes from"
+    )
+
+    @model_validator(mode="after")
+    def _parts_fit(self) -> Self:
+        metrics = [objective.metric for objective in self.objectives]
+        if "delta" not in metrics or len(set(metrics)) != len(metrics):
+            raise ValueError(f"objectives are delta, and each cost at most once, not {metrics}")
+        bounded = [constraint.metric for constraint in self.constraints]
+        if len(set(bounded)) != len(bounded):
+            raise ValueError(f"two constraints bound the same cost: {bounded}")
+        return self
+
+    @property
+    def upper_bounds(self) -> dict[str, int]:
+        """The budget on costs, by name."""
+        return {constraint.metric: constraint.max for constraint in self.constraints}
+
+
+assert set(COSTS) == {"parameters", "multiply_adds"}  # Literal cannot be computed

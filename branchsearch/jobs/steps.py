@@ -1,0 +1,227 @@
+"""The steps of a job that train networks, and what each leaves behind.
+
+Every step takes up what an earlier, killed run of it has finished: trainings are kept by content,
+trials stand in the study, and every file appears whole. So each may be run again at any time.
+"""
+
+import io
+import json
+from collections.abc import Callable, Mapping
+
+import numpy as np
+from optuna.study import Study
+
+from branchsearch import catalog
+from branchsearch.affinity.features import affinity_per_stage
+from branchsearch.files import write_whole
+from branchsearch.jobs import gather
+from branchsearch.jobs.confirm import SHARE_ALL, SINGLE_TASK, Repeats, as_json, best_trees, choose
+from branchsearch.jobs.gather import Seen
+from branchsearch.jobs.job import Reason
+from branchsearch.jobs.progress import Standing
+from branchsearch.jobs.training import Training, open_dataset, train
+from branchsearch.jobs.trainings import Trainings
+from branchsearch.search.early_stopping import Rule
+from branchsearch.search.engine import Engine
+from branchsearch.search.outcome import Outcome
+from branchsearch.search.problem import Problem
+from branchsearch.search.source import TrainingFailed, Work
+from branchsearch.search.trials import End, StudyTrials
+from branchsearch.train.scores import delta
+
+#: Called whenever a step has come further.
+Say = Callable[[Standing], None]
+
+
+class JobFailed(RuntimeError):
+    """A job came to an end without a result."""
+
+    def __init__(self, reason: Reason, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+def baselines(trainings: Trainings, engine: Engine, say: Say) -> dict[str, float]:
+    """Train every task alone, and all of them on one shared network.
+
+    Returns:
+        Each task's metric alone, on validation.
+    """
+    tasks = trainings.checked.space.tasks
+    needed = {task.name: trainings.of_trial(trainings.alone(task.name)) for task in tasks}
+    needed[SHARE_ALL] = trainings.of_trial(trainings.shared)
+    _train_all(needed, engine, say)
+    return {task.name: needed[task.name].result()["metrics"][task.name] for task in tasks}
+
+
+def affinity(trainings: Trainings, seen: Seen) -> np.ndarray:
+    """Compare the single-task networks on the probe images, at every stage: [S, T, T]."""
+    kept = seen.affinity()
+    if kept.size:
+        return kept
+    names = trainings.checked.space.space.tasks
+    networks = [trainings.of_trial(trainings.alone(name)) for name in names]
+    dataset = open_dataset(networks[0].dataset, trainings.root)
+    measured = affinity_per_stage(
+        [training.trained() for training in networks],
+        np.asarray(dataset.parts["probe"].images),
+        dataset.prepare,
+        catalog.find("affinity", "rsa"),
+    )
+    file = io.BytesIO()
+    np.savez(file, affinity=measured, tasks=np.array(names), measure=np.array("rsa"))
+    write_whole(seen.folder / gather.AFFINITY, file.getvalue())
+    return measured
+
+
+def search(
+    trainings: Trainings,
+    seen: Seen,
+    engine: Engine,
+    say: Say,
+    *,
+    references: Mapping[str, float],
+    affinity: np.ndarray,
+) -> End:
+    """Try trees until the budget of trials is met.
+
+    Args:
+        trainings: Of the job.
+        seen: Its study.
+        engine: Trains.
+        say: Hears how trials stand.
+        references: Each task's metric alone.
+        affinity: Shape [S, T, T].
+
+    Raises:
+        JobFailed: Too many trials failed, or none came to its end.
+    """
+    checked = trainings.checked
+    spec, space = checked.spec, checked.space.space
+    problem = Problem(space, checked.space.costs, spec.upper_bounds, affinity)
+
+    def changed() -> None:
+        say(standing(seen))
+
+    trials = StudyTrials(
+        seen.study,
+        problem,
+        objectives=[objective.metric for objective in spec.objectives],
+        sampler=catalog.find("sampler", spec.sampler.name)(problem, **spec.sampler.args),
+        rule=_rule(trainings),
+        training=trainings.of_trial,
+        delta=lambda metrics: delta(checked.space.tasks, metrics, references),
+        first=[*space.extremes(), *checked.first],
+        trials=spec.budget.max_trials,
+        failures=spec.budget.max_consecutive_failures,
+        seed=spec.reproducibility.seed,
+        changed=changed,
+    )
+    changed()
+    engine.run(trials, train)
+    end = trials.end
+    assert end is not None  # the engine returns when its source is finished
+    if end is End.TOO_MANY_FAILURES or not best_trees(seen.findings(), 1):
+        raise JobFailed(Reason.TOO_MANY_FAILURES, f"trials failed; {_last_reason(seen.study)}")
+    return end
+
+
+def confirm(trainings: Trainings, seen: Seen, engine: Engine, say: Say) -> None:
+    """Train the best trees and the baselines fully, with several seeds, and choose one."""
+    if seen.confirmed():
+        return
+    checked, seeds = trainings.checked, trainings.confirmation_seeds
+    trees = {SHARE_ALL: trainings.shared}
+    for tree in best_trees(seen.findings(), checked.spec.confirm.trees):
+        if tree != trainings.shared:
+            trees[str(tree)] = tree
+    alone = {task.name: trainings.alone(task.name) for task in checked.space.tasks}
+    needed = {
+        (name, seed): trainings.of_confirmation(tree, seed)
+        for seed in seeds  # a whole comparison first, then the next seed's
+        for name, tree in {**alone, **trees}.items()
+    }
+    named = {f"{name}, seed {seed}": training for (name, seed), training in needed.items()}
+    _train_all(named, engine, say)
+    results = {of: training.result() for of, training in needed.items()}
+    costs = checked.space.costs
+    single = Repeats(
+        name=SINGLE_TASK,
+        tree=trainings.separate,
+        validation=[{t: results[t, seed]["metrics"][t] for t in alone} for seed in seeds],
+        test=[{t: results[t, seed]["test"][t] for t in alone} for seed in seeds],
+        cost=costs.of(trainings.separate),
+        candidate=False,
+    )
+    networks = [single] + [
+        Repeats(
+            name=name,
+            tree=tree,
+            validation=[results[name, seed]["metrics"] for seed in seeds],
+            test=[results[name, seed]["test"] for seed in seeds],
+            cost=costs.of(tree),
+            candidate=checked.allows(tree),
+        )
+        for name, tree in trees.items()
+    ]
+    chosen, best_seed = choose(checked.space.tasks, networks)
+    entries = as_json(checked.space.tasks, networks, chosen)
+    entries[chosen]["exported_seed"] = seeds[best_seed]
+    write_whole(seen.folder / gather.CONFIRMED, json.dumps(entries, indent=1))
+
+
+def _train_all(needed: Mapping[str, Training], engine: Engine, say: Say) -> None:
+    """Have trainings done that are not kept yet; each of several equal ones once."""
+    missing = {
+        training.key: Work(name, training)
+        for name, training in needed.items()
+        if training.kept() is None
+    }
+    total, left = len(needed), {work.key for work in missing.values()}
+
+    def tell() -> None:
+        running = min(len(left), engine.workers)
+        say(Standing(total=total, done=total - len(left), running=running))
+
+    def ended(name: str) -> None:
+        left.discard(name)
+        tell()
+
+    tell()
+    try:
+        engine.run_all(missing.values(), train, ended)
+    except TrainingFailed as error:
+        raise JobFailed(
+            Reason.INTERNAL, f"a training that all others need failed: {error}"
+        ) from None
+
+
+def _rule(trainings: Trainings) -> Rule:
+    fidelity = trainings.checked.spec.fidelity
+    found = catalog.find("scheduler", fidelity.scheduler)
+    rule: Rule = (
+        found if fidelity.scheduler == "none" else found(first=fidelity.min, factor=fidelity.eta)
+    )
+    return rule
+
+
+def standing(seen: Seen) -> Standing:
+    """How the trials of a job stand."""
+    results = seen.trials()
+    outcomes = [result.outcome for result in results]
+    complete = [r.delta for r in results if r.outcome == Outcome.COMPLETE and r.delta is not None]
+    return Standing(
+        total=seen.checked.spec.budget.max_trials,
+        done=outcomes.count(Outcome.COMPLETE),
+        stopped=outcomes.count(Outcome.STOPPED),
+        running=outcomes.count(Outcome.RUNNING),
+        failed=outcomes.count(Outcome.FAILED),
+        best=max(complete, default=None),
+    )
+
+
+def _last_reason(study: Study) -> str:
+    reasons = [
+        t.user_attrs["reason"] for t in study.get_trials(deepcopy=False) if "reason" in t.user_attrs
+    ]
+    return f"the last one: {reasons[-1]}" if reasons else "none came to its end"

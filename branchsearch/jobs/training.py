@@ -1,0 +1,242 @@
+"""One network to train, as a value that a worker process can take, and the training of it.
+
+A training that came to its end is kept under a key made of everything that decides what comes out:
+data set, backbone, tasks, tree, recipe, seed and the code. Whoever asks for the same one again, in
+this job or another, gets what is kept.
+"""
+
+import json
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from functools import cache, partial
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+import branchsearch
+from branchsearch import catalog
+from branchsearch.backbones.backbone import Backbone
+from branchsearch.datasets.dataset import Dataset
+from branchsearch.files import whole_folder
+from branchsearch.model.branched import BranchedNetwork
+from branchsearch.task import KINDS, Task
+from branchsearch.train.fit import Recipe, fit, judge
+from branchsearch.tree import Tree
+
+_RESULT, _WEIGHTS = "result.json", "weights.safetensors"
+
+#: The floors whose code decides what a training gives.
+_DECIDING = ("tree.py", "task.py", "space", "datasets", "backbones", "model", "train")
+
+
+@dataclass(frozen=True)
+class Training:
+    """Everything that decides what a trained network is, and where it is kept.
+
+    Attributes:
+        home: Root of data sets and of kept trainings.
+        dataset: Name in the catalog and arguments.
+        backbone: Name in the catalog and arguments.
+        tasks: What is predicted, sorted by name.
+        tree: Over those tasks.
+        recipe: How it is trained.
+        balancing: Name in the catalog.
+        seed: Of initial weights and of the order of images.
+        test: Whether the finished network is judged on the test part, too.
+        threads: CPU threads; decides the speed alone.
+        device: ``cpu`` or ``cuda``.
+    """
+
+    home: Path
+    dataset: tuple[str, Mapping[str, Any]]
+    backbone: tuple[str, Mapping[str, Any]]
+    tasks: tuple[Task, ...]
+    tree: Tree
+    recipe: Recipe
+    balancing: str
+    seed: int
+    test: bool
+    threads: int
+    device: str
+
+    @property
+    def key(self) -> str:
+        """A hash of what decides the result; 64 hexadecimal digits."""
+        value = asdict(self)
+        for name in ("home", "threads"):
+            del value[name]
+        value["tree"] = str(self.tree)
+        text = json.dumps([value, code_version()], sort_keys=True)
+        return sha256(text.encode()).hexdigest()
+
+    @property
+    def folder(self) -> Path:
+        """Where the finished training is kept."""
+        return self.home / "trainings" / self.key[:2] / self.key
+
+    def kept(self) -> dict[str, Any] | None:
+        """What a finished training reported last; None when there is none.
+
+        The mapping has ``epochs`` (one report per epoch), ``metrics`` (of the last epoch, on
+        validation), ``test`` (None unless asked for) and ``seconds``.
+        """
+        try:
+            result: dict[str, Any] = json.loads((self.folder / _RESULT).read_text())
+        except FileNotFoundError:
+            return None
+        return result
+
+    def result(self) -> dict[str, Any]:
+        """As ``kept``, of a training that is known to be finished.
+
+        Raises:
+            FileNotFoundError: It is not.
+        """
+        kept = self.kept()
+        if kept is None:
+            raise FileNotFoundError(f"no finished training of {self.tree} in {self.folder}")
+        return kept
+
+    def build(self) -> BranchedNetwork:
+        """The network as it is before training; equal trainings give equal weights."""
+        with torch.random.fork_rng():
+            torch.manual_seed(self.seed)
+            backbone = build_backbone(self.backbone)
+            return BranchedNetwork(self.tree, backbone.modules, build_heads(backbone, self.tasks))
+
+    def trained(self) -> BranchedNetwork:
+        """The network with the weights of the finished training.
+
+        Raises:
+            FileNotFoundError: The training is not finished.
+        """
+        network = self.build()
+        network.load_state_dict(load_file(self.folder / _WEIGHTS))
+        return network
+
+
+def build_backbone(component: tuple[str, Mapping[str, Any]]) -> Backbone:
+    """Build a backbone of the catalog."""
+    name, arguments = component
+    backbone: Backbone = catalog.find("backbone", name)(**arguments)
+    return backbone
+
+
+def build_heads(backbone: Backbone, tasks: tuple[Task, ...]) -> dict[str, nn.Module]:
+    """The head of each task on the backbone's last stage."""
+    channels = backbone.stages[-1].channels
+    return {
+        task.name: catalog.find("head", KINDS[task.kind].head)(channels, task.outputs)
+        for task in tasks
+    }
+
+
+def train(training: Training) -> Iterator[dict[str, Any]]:
+    """Train a network and keep it, or say again what a kept one said.
+
+    Yields after every epoch: ``epoch`` (from 1), ``metrics`` (on validation), ``losses``,
+    ``seconds`` (since the beginning) and ``last``; the last report has ``test`` as well, and
+    ``again``, whether it was kept before.
+
+    Raises:
+        NotFinite: A loss is not a number.
+    """
+    kept = training.kept()
+    if kept is not None:
+        yield from ({**report, "again": True} for report in kept["epochs"])
+        return
+    torch.set_num_threads(training.threads)
+    began = time.perf_counter()
+    dataset = open_dataset(training.dataset, training.home)
+    device = torch.device(training.device)
+    network = training.build()
+    metrics = {
+        task.name: partial(catalog.find("metric", task.metric), task) for task in training.tasks
+    }
+    weights = {task.name: task.weight for task in training.tasks}
+    epochs = fit(
+        network,
+        tasks=training.tasks,
+        train=dataset.parts["train"],
+        validation=dataset.parts["validation"],
+        prepare=dataset.prepare,
+        losses={t.name: catalog.find("loss", KINDS[t.kind].loss) for t in training.tasks},
+        metrics=metrics,
+        balancing=catalog.find("balancing", training.balancing)(weights),
+        recipe=training.recipe,
+        seed=training.seed,
+        device=device,
+    )
+    reports = []
+    for epoch in epochs:
+        report = {
+            "epoch": epoch.number,
+            "metrics": dict(epoch.metrics),
+            "losses": dict(epoch.losses),
+            "seconds": time.perf_counter() - began,
+            "last": epoch.number == training.recipe.epochs,
+            "again": False,
+        }
+        reports.append(report)
+        if report["last"]:
+            report["test"] = (
+                judge(
+                    network,
+                    names=training.tree.tasks,
+                    part=dataset.parts["test"],
+                    prepare=dataset.prepare,
+                    metrics=metrics,
+                    device=device,
+                )
+                if training.test
+                else None
+            )
+            _keep(training, network, reports)
+        yield report
+
+
+def open_dataset(component: tuple[str, Mapping[str, Any]], home: Path) -> Dataset:
+    """Open a data set of the catalog; once per process, so that trials find it warm."""
+    name, arguments = component
+    return _opened(name, json.dumps(arguments, sort_keys=True), home)
+
+
+@cache
+def _opened(name: str, arguments: str, home: Path) -> Dataset:
+    dataset: Dataset = catalog.find("dataset", name)(**json.loads(arguments)).open(
+        home / "datasets"
+    )
+    return dataset
+
+
+def _keep(training: Training, network: BranchedNetwork, reports: list[dict[str, Any]]) -> None:
+    result = {
+        "tree": str(training.tree),
+        "seed": training.seed,
+        "epochs": reports,
+        "metrics": reports[-1]["metrics"],
+        "test": reports[-1]["test"],
+        "seconds": reports[-1]["seconds"],
+    }
+    with whole_folder(training.folder) as work:
+        weights = {name: value.cpu().contiguous() for name, value in network.state_dict().items()}
+        save_file(weights, work / _WEIGHTS)
+        (work / _RESULT).write_text(json.dumps(result, indent=1))
+
+
+@cache
+def code_version() -> str:
+    """The package's version and a hash of the code that decides what a training gives."""
+    package = Path(branchsearch.__file__).parent
+    files = [
+        file
+        for part in _DECIDING
+        for file in sorted((package / part).rglob("*.py") if "." not in part else [package / part])
+    ]
+    code = sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+    return f"{branchsearch.__version__}+{code[:12]}"

@@ -1,0 +1,216 @@
+"""Runs trainings side by side with Ray Tune. No other module knows Ray."""
+
+import json
+import logging
+import os
+import tempfile
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from types import TracebackType
+from typing import Any, Self, cast
+
+# before Ray is imported: it reads these once
+os.environ.setdefault("RAY_AUTH_MODE", "disabled")  # a cluster of this process alone
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
+os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")  # 3 ms a report that none reads
+os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+
+import ray
+from ray import tune
+from ray.tune.execution.tune_controller import TuneController
+from ray.tune.experiment import Trial
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+from ray.tune.search import Searcher
+
+from branchsearch.search.source import Listed, Source, TrainingFailed, Work
+
+#: Runs one training and yields its reports; picklable by name.
+Train = Callable[[Any], Iterator[Mapping[str, Any]]]
+
+#: Bytes of shared memory that Ray may take; weights and features go by file.
+_OBJECT_STORE = 100 * 2**20
+
+
+class Interrupted(Exception):
+    """The user asked to stop; what was finished is kept."""
+
+
+class Engine:
+    """Processes that train, started when there is something to train.
+
+    Args:
+        workers: How many trainings run at once.
+        cpus: CPU cores for each; a training uses as many threads.
+        gpus: GPUs for each, fractions allowed.
+        retries: How often a training is run again whose process died.
+        address: Of a Ray cluster; None starts one in this machine for the engine's life.
+    """
+
+    def __init__(
+        self, *, workers: int, cpus: int, gpus: float, retries: int, address: str | None = None
+    ) -> None:
+        self.workers = workers
+        self._cpus, self._gpus = cpus, gpus
+        self._retries, self._address = retries, address
+        self._started = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._started:
+            ray.shutdown()
+            self._started = False
+
+    def run_all(
+        self,
+        works: Iterable[Work],
+        train: Train,
+        ended: Callable[[str], None] = lambda _: None,
+    ) -> dict[str, Mapping[str, Any]]:
+        """Run given trainings and give the last report of each, by key.
+
+        Args:
+            works: With different keys.
+            train: Runs one.
+            ended: Called with the key of each that has ended.
+
+        Raises:
+            TrainingFailed: One did not come to its end; names it and says why.
+            Interrupted: The user asked to stop.
+        """
+        listed = Listed(works, ended)
+        self.run(listed, train)
+        for key, reason in listed.failed.items():
+            raise TrainingFailed(f"{key}: {reason}")
+        return listed.last
+
+    def run(self, source: Source, train: Train) -> None:
+        """Run what a source hands out until it is finished.
+
+        Raises:
+            Interrupted: The user asked to stop.
+        """
+        if source.finished:
+            return
+        self._start()
+        searcher = _SourceSearcher(source, self.workers)
+        with tempfile.TemporaryDirectory(prefix="branchsearch-") as folder:
+            tuner = tune.Tuner(
+                tune.with_resources(_trainable(train), {"cpu": self._cpus, "gpu": self._gpus}),
+                tune_config=tune.TuneConfig(
+                    search_alg=searcher,
+                    scheduler=_SourceScheduler(searcher),
+                    num_samples=-1,  # the source says when it is over
+                    reuse_actors=True,  # 50 ms between trials instead of 3 s
+                ),
+                run_config=tune.RunConfig(
+                    storage_path=folder,
+                    verbose=0,
+                    failure_config=tune.FailureConfig(max_failures=self._retries),
+                    checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+                ),
+            )
+            tuner.fit()
+        if not source.finished:
+            raise Interrupted("stopped before the end")
+
+    def _start(self) -> None:
+        if self._started:
+            return
+        ray.init(
+            address=self._address,
+            include_dashboard=None if self._address else False,
+            num_cpus=None if self._address else self.workers * self._cpus,
+            object_store_memory=None if self._address else _OBJECT_STORE,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+        )
+        self._started = True
+
+
+class _SourceSearcher(Searcher):
+    """Tune asks it for trainings; it asks the source."""
+
+    def __init__(self, source: Source, most: int) -> None:
+        super().__init__()
+        self.source, self._most = source, most
+        self.live: dict[str, str] = {}  # Tune's trial id -> the work's key
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | None:
+        if len(self.live) >= self._most:
+            return None
+        work = self.source.next()
+        if work is None:
+            # Tune's mark for the end is a text, whatever its signature says
+            return cast(dict[str, Any], Searcher.FINISHED) if self.source.finished else None
+        self.live[trial_id] = work.key
+        return {"training": work.training}
+
+    def on_trial_complete(
+        self,
+        trial_id: str,
+        result: dict[str, Any] | None = None,  # noqa: ARG002  # Tune's signature
+        error: bool = False,  # noqa: ARG002
+    ) -> None:
+        key = self.live.pop(trial_id, None)
+        if key is not None:
+            self.source.close(key)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}  # Tune's snapshots are never restored: the source knows what is left
+
+    def save(self, checkpoint_path: str) -> None:
+        """Keep nothing, for the same reason."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        raise AssertionError(f"nothing was saved in {checkpoint_path}")
+
+
+class _SourceScheduler(FIFOScheduler):
+    """Passes every report to the source, which may stop the trial.
+
+    Tune calls a scheduler before the searcher, and on a stop the searcher not at all.
+    """
+
+    def __init__(self, searcher: _SourceSearcher) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # Tune's own
+        self._searcher = searcher
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+    def on_trial_result(
+        self,
+        tune_controller: TuneController,  # noqa: ARG002  # Tune's signature
+        trial: Trial,
+        result: dict[str, Any],
+    ) -> str:
+        key = self._searcher.live.get(trial.trial_id)
+        if key is None:
+            return TrialScheduler.STOP
+        goes_on = self._searcher.source.report(key, json.loads(result["report"]))
+        return TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP
+
+
+def _trainable(train: Train) -> Callable[[dict[str, Any]], None]:
+    def run(config: dict[str, Any]) -> None:
+        try:
+            for report in train(config["training"]):
+                _say(report)
+        except Exception as error:  # the boundary: a training's error is its outcome
+            trace = traceback.format_exc()
+            _say({"failed": f"{type(error).__name__}: {error}", "trace": trace})
+
+    return run
+
+
+def _say(report: Mapping[str, Any]) -> None:
+    # as text: Tune flattens mappings and joins their keys with a slash
+    tune.report({"report": json.dumps(report)})

@@ -1,0 +1,64 @@
+"""Tries trees best first: the honest way to use a ranking that some affinity made."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from optuna.distributions import BaseDistribution
+from optuna.samplers import BaseSampler, RandomSampler
+from optuna.study import Study
+from optuna.trial import FrozenTrial
+
+from branchsearch.search.outcome import known_trees
+from branchsearch.search.parameters import distributions, params_of
+from branchsearch.search.problem import Problem
+from branchsearch.space.criterion import ranked
+from branchsearch.space.space import Space
+from branchsearch.tree import Tree
+
+
+class RankedSampler(BaseSampler):
+    """Proposes each tree of a ranking once, in order; the last one again when none is left.
+
+    Keeps nothing of its own: what was tried is read from the study, so a restarted search goes on
+    where the killed one stopped.
+
+    Args:
+        ranking: Trees of the space, best first; at least one.
+        space: What the study's parameters name.
+        seed: For parameters beside the tree.
+    """
+
+    def __init__(self, ranking: Iterable[Tree], space: Space, *, seed: int) -> None:
+        self._ranking = tuple(ranking)
+        self._space = space
+        self._others = RandomSampler(seed=seed)
+
+    def infer_relative_search_space(
+        self, study: Study, trial: FrozenTrial
+    ) -> dict[str, BaseDistribution]:
+        """The parameters that name a tree."""
+        return dict(distributions(self._space))
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """Name the best tree that no other trial has."""
+        known = known_trees(study, self._space, but=trial.number)
+        left = (tree for tree in self._ranking if tree not in known)
+        return dict(params_of(self._space, next(left, self._ranking[-1])))
+
+    def sample_independent(
+        self,
+        study: Study,
+        trial: FrozenTrial,
+        param_name: str,
+        param_distribution: BaseDistribution,
+    ) -> Any:  # noqa: ANN401  # Optuna's signature
+        """A parameter beside the tree: at random."""
+        return self._others.sample_independent(study, trial, param_name, param_distribution)
+
+
+def ranked_by_affinity(problem: Problem) -> Callable[[int], RankedSampler]:
+    """Allowed trees in the order of the paper's criterion, see ``branchsearch.space.criterion``."""
+    ranking = ranked(problem.trees, problem.affinity)
+    return lambda seed: RankedSampler(ranking, problem.space, seed=seed)

@@ -1,0 +1,256 @@
+"""The trials of a search: asked of an Optuna study, trained by the engine, told to the study.
+
+The study is the memory. Whatever kills the process, what is left to do follows from the study
+alone: see ``StudyTrials``.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+from optuna.samplers import BaseSampler
+from optuna.study import Study, StudyDirection
+from optuna.trial import FrozenTrial, Trial, TrialState
+
+from branchsearch.search.early_stopping import Rule
+from branchsearch.search.outcome import OUTCOME, Outcome, known_trees, outcome_of
+from branchsearch.search.parameters import distributions, params_of, tree_of_trial
+from branchsearch.search.problem import Problem
+from branchsearch.search.samplers.fresh import FreshSampler, SpaceExhausted
+from branchsearch.search.source import Work
+from branchsearch.space.cost import COSTS
+from branchsearch.tree import Tree
+
+
+class End(StrEnum):
+    """Why a search is over."""
+
+    BUDGET_EXHAUSTED = "BUDGET_EXHAUSTED"  # it has as many trials as were asked for
+    SPACE_EXHAUSTED = "SPACE_EXHAUSTED"  # every allowed tree has one
+    TOO_MANY_FAILURES = "TOO_MANY_FAILURES"  # so many in a row that more would be waste
+
+
+#: What an objective may be, and the way it improves.
+OBJECTIVES = {"delta": StudyDirection.MAXIMIZE, **dict.fromkeys(COSTS, StudyDirection.MINIMIZE)}
+
+
+class StudyTrials:
+    """A source of trainings that are an Optuna study's trials.
+
+    A trial carries as user attributes: ``outcome``, ``tree``, ``parameters``, ``multiply_adds``,
+    ``delta`` (percent), ``task/<name>`` (each task's metric), ``seconds``, ``curve`` (delta after
+    each epoch) and, where something went wrong, ``reason``.
+
+    On birth it puts the study in order: a trial that a killed process left RUNNING is told FAIL
+    and its tree enqueued again; trees asked for by hand are enqueued unless they have a trial.
+
+    Args:
+        study: The memory; its objectives are among ``OBJECTIVES``, in the order of ``objectives``.
+        problem: What is searched.
+        objectives: What the study's values are; ``delta`` is one of them.
+        sampler: Makes the sampler of a seed; called anew for every proposal.
+        rule: Which trials to stop early.
+        training: From a tree to what the training function is called with.
+        delta: From the tasks' metrics to the gain, percent.
+        first: Trees to try before the sampler is asked.
+        trials: How many trials to train.
+        failures: After so many failed trials in a row the search ends.
+        seed: Of every random draw, together with the number of trials so far.
+        changed: Called whenever the study has changed.
+    """
+
+    def __init__(
+        self,
+        study: Study,
+        problem: Problem,
+        *,
+        objectives: Sequence[str],
+        sampler: Callable[[int], BaseSampler],
+        rule: Rule,
+        training: Callable[[Tree], Any],
+        delta: Callable[[Mapping[str, float]], float],
+        first: Sequence[Tree],
+        trials: int,
+        failures: int,
+        seed: int,
+        changed: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._study, self._problem = study, problem
+        self._objectives = objectives
+        self._sampler, self._rule = sampler, rule
+        self._training, self._delta = training, delta
+        self._trials, self._failures, self._seed = trials, failures, seed
+        self._changed = changed
+        self._live: dict[str, Trial] = {}
+        self._curves: dict[str, list[float]] = {}
+        self._exhausted = False
+        self._reconcile()
+        self._enqueue(first)
+
+    @property
+    def end(self) -> End | None:
+        """Why the search is over; None while it is not."""
+        if self._live:
+            return None
+        outcomes = [outcome_of(trial) for trial in self._study.get_trials(deepcopy=False)]
+        ended = [o for o in outcomes if o.counts or o is Outcome.FAILED]
+        if sum(outcome.counts for outcome in ended) >= self._trials:
+            return End.BUDGET_EXHAUSTED
+        if self._too_many_failures(ended):
+            return End.TOO_MANY_FAILURES
+        return End.SPACE_EXHAUSTED if self._exhausted else None
+
+    @property
+    def finished(self) -> bool:
+        """Whether the search is over."""
+        return self.end is not None
+
+    def next(self) -> Work | None:
+        """Ask for a tree that is to be trained."""
+        outcomes = [outcome_of(trial) for trial in self._study.get_trials(deepcopy=False)]
+        ended = [o for o in outcomes if o.counts or o is Outcome.FAILED]
+        counted = sum(outcome.counts for outcome in ended)
+        if counted + len(self._live) >= self._trials or self._too_many_failures(ended):
+            return None
+        while (asked := self._ask()) is not None:
+            trial, tree = asked
+            if not self._problem.allows(tree):
+                self._set_aside(trial, Outcome.OVER_BUDGET)
+            elif tree in known_trees(self._study, self._problem.space, but=trial.number):
+                self._set_aside(trial, Outcome.REPEAT)
+            else:
+                key = str(trial.number)
+                self._live[key], self._curves[key] = trial, []
+                self._changed()
+                return Work(key, self._training(tree))
+        return None
+
+    def report(self, key: str, report: Mapping[str, Any]) -> bool:
+        """Record an epoch, or the end: a report with ``last`` set is a training's last one."""
+        trial = self._live.get(key)
+        if trial is None:
+            return False
+        if "failed" in report:
+            self._tell(key, Outcome.FAILED, reason=report["failed"])
+            return False
+        curve = self._curves[key]
+        epoch, delta = report["epoch"], self._delta(report["metrics"])
+        if not math.isfinite(delta):
+            self._tell(key, Outcome.FAILED, reason=f"after epoch {epoch} a metric is {delta}")
+            return False
+        if epoch <= len(curve):
+            return True  # a training that runs again, after its process was killed
+        curve.append(delta)
+        if len(self._objectives) == 1:
+            trial.report(delta, epoch)  # for the dashboard; Optuna refuses it for several
+        if report["last"]:
+            self._tell(key, Outcome.COMPLETE, report=report)
+        elif self._rule(curve, self._other_curves(but=trial.number)):
+            self._tell(key, Outcome.STOPPED, report=report)
+        else:
+            self._changed()
+            return True
+        return False
+
+    def close(self, key: str) -> None:
+        """A trial whose process died more often than it may."""
+        if key in self._live:
+            self._tell(key, Outcome.FAILED, reason="its process died, also when it ran again")
+
+    def _reconcile(self) -> None:
+        space = self._problem.space
+        for trial in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+            tree = tree_of_trial(space, trial)
+            if tree is not None:
+                # enqueued before it is failed: killed in between, the tree is enqueued twice, and
+                # the second time it is a repeat; the other way round it would be forgotten
+                again = {"retry_of": trial.number}
+                self._study.enqueue_trial(params_of(space, tree), user_attrs=again)
+            self._mark(trial._trial_id, Outcome.LOST)
+            self._study.tell(trial.number, state=TrialState.FAIL)
+
+    def _enqueue(self, trees: Sequence[Tree]) -> None:
+        space = self._problem.space
+        for tree in dict.fromkeys(trees):
+            if tree not in known_trees(self._study, space):
+                self._study.enqueue_trial(params_of(space, tree))
+
+    def _ask(self) -> tuple[Trial, Tree] | None:
+        space = self._problem.space
+        asked = len(self._study.get_trials(deepcopy=False))
+        seeds = np.random.SeedSequence([self._seed, asked]).generate_state(2).tolist()
+        self._study.sampler = FreshSampler(self._sampler(seeds[0]), self._problem, seed=seeds[1])
+        try:
+            trial = self._study.ask(dict(distributions(space)))
+        except SpaceExhausted:
+            self._drop_what_was_not_asked()
+            self._exhausted = not self._live
+            return None
+        tree = tree_of_trial(space, self._frozen(trial))
+        assert tree is not None  # it has just been given all of its parameters
+        cost = self._problem.cost(tree)
+        trial.set_user_attr("tree", str(tree))
+        trial.set_user_attr("parameters", cost.parameters)
+        trial.set_user_attr("multiply_adds", cost.multiply_adds)
+        for name, most in self._problem.budget.items():
+            trial.set_constraint(name, float(getattr(cost, name) - most))
+        return trial, tree
+
+    def _drop_what_was_not_asked(self) -> None:
+        # Optuna stores a trial before its sampler is asked
+        live = {trial.number for trial in self._live.values()}
+        for trial in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+            if trial.number not in live:
+                self._mark(trial._trial_id, Outcome.REPEAT)
+                self._study.tell(trial.number, state=TrialState.FAIL)
+
+    def _set_aside(self, trial: Trial, outcome: Outcome) -> None:
+        trial.set_user_attr(OUTCOME, outcome)
+        state = TrialState.FAIL if outcome is Outcome.REPEAT else TrialState.PRUNED
+        self._study.tell(trial.number, state=state)
+        self._changed()
+
+    def _tell(
+        self,
+        key: str,
+        outcome: Outcome,
+        *,
+        report: Mapping[str, Any] | None = None,
+        reason: str | None = None,
+    ) -> None:
+        trial, curve = self._live.pop(key), self._curves.pop(key)
+        if reason is not None:
+            trial.set_user_attr("reason", reason)
+        trial.set_user_attr("curve", curve)
+        if report is not None:
+            trial.set_user_attr("delta", curve[-1])
+            trial.set_user_attr("seconds", report["seconds"])
+            for task, metric in report["metrics"].items():
+                trial.set_user_attr(f"task/{task}", metric)
+        trial.set_user_attr(OUTCOME, outcome)
+        if outcome is Outcome.COMPLETE:
+            attributes = self._frozen(trial).user_attrs
+            self._study.tell(trial.number, [attributes[name] for name in self._objectives])
+        else:
+            stopped = outcome is Outcome.STOPPED
+            self._study.tell(trial.number, state=TrialState.PRUNED if stopped else TrialState.FAIL)
+        self._changed()
+
+    def _too_many_failures(self, ended: Sequence[Outcome]) -> bool:
+        return len(ended) >= self._failures and not any(o.counts for o in ended[-self._failures :])
+
+    def _other_curves(self, *, but: int) -> list[Sequence[float]]:
+        told = [
+            trial.user_attrs["curve"]
+            for trial in self._study.get_trials(deepcopy=False)
+            if trial.number != but and trial.state.is_finished() and outcome_of(trial).counts
+        ]
+        return told + [self._curves[key] for key in self._live if key != str(but)]
+
+    def _frozen(self, trial: Trial) -> FrozenTrial:
+        return self._study._storage.get_trial(trial._trial_id)
+
+    def _mark(self, trial_id: int, outcome: Outcome) -> None:
+        self._study._storage.set_trial_user_attr(trial_id, OUTCOME, outcome)

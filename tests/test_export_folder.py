@@ -1,0 +1,346 @@
+import hashlib
+import json
+import os
+import re
+import resource
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from branchsearch.drawing.text import text
+from branchsearch.export import folder as folder_module
+from branchsearch.export.card import card as model_card
+from branchsearch.export.classes import NotExportable
+from branchsearch.export.folder import FILES, FolderExists, _aside, export
+from branchsearch.export.parts import exported_state
+from branchsearch.export.proof import ProofFailed
+from branchsearch.model.branched import BranchedNetwork
+from branchsearch.tree import Tree
+from tests.test_export_source import (
+    FOUR_TASKS,
+    MEAN,
+    SIZE,
+    STD,
+    images,
+    network_of,
+    normalised,
+    promise_of,
+    tasks_of,
+)
+
+TREE = Tree.parse("depth+seg > depth,seg")
+FACTS = {
+    "metrics": {"depth": {"test": 0.25, "single-task": 0.26}, "seg": 0.5},
+    "provenance": {"job": "01J", "seeds": [1, 2]},
+    "limits": ["Rooms only | no gardens."],
+}
+
+
+def exported(
+    to: Path,
+    tree: Tree = TREE,
+    *,
+    seed: int = 0,
+    facts: Mapping[str, Any] = FACTS,
+    overwrite: bool = False,
+) -> Path:
+    network = network_of(tree, seed=seed)
+    tasks = tasks_of(tree)
+    return export(
+        to,
+        network=network,
+        tasks=tasks,
+        size=SIZE,
+        mean=MEAN,
+        std=STD,
+        facts=facts,
+        overwrite=overwrite,
+    )
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.fixture(scope="module")
+def four(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An export of four tasks over three stages."""
+    facts = {"metrics": {task: {"test": 0.5} for task in FOUR_TASKS.tasks}}
+    return exported(tmp_path_factory.mktemp("exports") / "new" / "four", FOUR_TASKS, facts=facts)
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An export of two tasks, to be copied."""
+    return exported(tmp_path_factory.mktemp("exports") / "two")
+
+
+def copied(folder: Path, to: Path) -> Path:
+    to.mkdir()
+    for path in folder.iterdir():
+        (to / path.name).write_bytes(path.read_bytes())
+    return to
+
+
+def test_a_folder_is_complete_and_nothing_else_is_left(four: Path):
+    assert sorted(content(four)) == sorted(FILES)
+    assert list(four.parent.iterdir()) == [four]
+    assert (four / "tree.txt").read_text() == f"{FOUR_TASKS}\n"
+
+
+def test_a_folder_may_be_read_by_whoever_may_read_its_neighbours(four: Path, tmp_path: Path):
+    (tmp_path / "neighbour").mkdir()
+    assert four.stat().st_mode == (tmp_path / "neighbour").stat().st_mode
+
+
+def test_checksums_are_those_of_every_other_file(four: Path):
+    files = content(four)
+    described = json.loads(files.pop("model.json"))
+    assert described["sha256"] == {
+        name: hashlib.sha256(data).hexdigest() for name, data in files.items()
+    }
+
+
+def test_the_description_says_what_was_promised(two: Path):
+    described = json.loads((two / "model.json").read_text(encoding="utf-8"))
+    network = network_of(TREE)
+    assert described["schema_version"] == 1
+    assert described["tree"] == str(TREE)
+    assert described["tasks"][1] == {
+        "name": "seg",
+        "kind": "segmentation",
+        "metric": "mean_iou",
+        "direction": "maximize",
+        "classes": 4,
+        "outputs": 4,
+    }
+    assert described["input"] == {
+        "height": SIZE[0],
+        "width": SIZE[1],
+        "mean": list(MEAN),
+        "std": list(STD),
+    }
+    assert described["parameters"] == sum(weight.numel() for weight in network.parameters())
+    assert described["facts"] == FACTS
+
+
+def test_the_card_loads_the_network_without_branchsearch(four: Path, tmp_path: Path):
+    found = re.search(
+        r"```python\n(.*?)```", (four / "README.md").read_text(encoding="utf-8"), re.S
+    )
+    assert found is not None
+    torch.save({"images": images(2)}, tmp_path / "images")
+    program = f"""
+import sys
+sys.modules["branchsearch"] = None
+import torch
+images = torch.load({str(tmp_path / "images")!r})["images"]
+{found[1]}
+torch.save(predictions, {str(tmp_path / "predictions")!r})
+"""
+    subprocess.run([sys.executable, "-B", "-c", program], cwd=four, check=True)
+    predictions = torch.load(tmp_path / "predictions")
+    with torch.no_grad():
+        expected = network_of(FOUR_TASKS)(normalised(images(2)))
+    for task in FOUR_TASKS.tasks:
+        torch.testing.assert_close(predictions[task], expected[task])
+
+
+def test_the_card_shows_the_tree_and_what_was_measured(two: Path):
+    card = (two / "README.md").read_text(encoding="utf-8")
+    assert text(TREE) in card
+    assert "| `depth` | `rmse` | lower | 0.25 | 0.26 |  |" in card
+    assert "| `seg` | `mean_iou` | higher |  |  | 0.5 |" in card
+    assert "| seeds | `[1, 2]` |" in card
+    assert r"- Rooms only \| no gardens." in card
+
+
+def test_the_tables_of_the_card_hold_whatever_tasks_are_called(two: Path):
+    tree = Tree.share_none(["`|`", "a|b", "<b", "|", "``", "\\"], stages=1)
+    facts = {"metrics": {task: {"te|st": 1, "`": 2.5} for task in tree.tasks}}
+    proof = json.loads((two / "proof.json").read_text())
+    card = model_card(promise_of(network_of(tree)), facts, proof)
+    for table in re.findall(r"(?:^\|.*\n)+", card, re.M):
+        bars = {len(re.findall(r"(?<!\\)\|", line)) for line in table.splitlines()}
+        assert len(bars) == 1, table
+
+
+@pytest.mark.parametrize(
+    ("kind", "overwrite"),
+    [
+        ("export", False),
+        *((kind, over) for kind in ("folder", "file", "link", "broken link") for over in (0, 1)),
+    ],
+)
+def test_what_may_not_be_replaced_is_not_touched(
+    kind: str, overwrite: bool, two: Path, tmp_path: Path
+):
+    place, to = tmp_path / "place", tmp_path / "place" / "net"
+    place.mkdir()
+    match kind:
+        case "folder":
+            to.mkdir()
+            (to / "diary.txt").write_text("mine")
+        case "export":
+            copied(two, to)
+        case "file":
+            to.write_text("mine")
+        case "link":
+            to.symlink_to(copied(two, tmp_path / "elsewhere"))
+        case _:
+            to.symlink_to(tmp_path / "nowhere")
+    before = _everything(tmp_path)
+    with pytest.raises(FolderExists, match="net"):
+        exported(to, overwrite=overwrite)
+    assert _everything(tmp_path) == before
+
+
+def test_an_export_with_a_file_of_somebody_else_is_not_replaced(two: Path, tmp_path: Path):
+    to = copied(two, tmp_path / "net")
+    (to / "notes.txt").write_text("mine")
+    with pytest.raises(FolderExists, match=r"also holds \['notes.txt'\]"):
+        exported(to, overwrite=True)
+
+
+def test_overwriting_replaces_an_earlier_export(two: Path, tmp_path: Path):
+    to = copied(two, tmp_path / "net")
+    (to / "__pycache__").mkdir()  # it was used
+    exported(to, FOUR_TASKS, facts={}, overwrite=True)
+    assert (to / "tree.txt").read_text() == f"{FOUR_TASKS}\n"
+    assert list(tmp_path.iterdir()) == [to]
+
+
+def _flipped(network: BranchedNetwork) -> dict[str, Tensor]:
+    state = exported_state(network)
+    state["head_seg.predict.bias"] = -state["head_seg.predict.bias"]
+    return state
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+def test_without_a_proof_there_is_no_new_folder(
+    replaced: bool, two: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    to = tmp_path / "net"
+    if replaced:
+        copied(two, to)
+    before = _everything(tmp_path)
+    monkeypatch.setattr(folder_module, "exported_state", _flipped)
+    with pytest.raises(ProofFailed, match="task 'seg'"):
+        exported(to, overwrite=replaced)
+    assert _everything(tmp_path) == before
+
+
+def test_an_export_that_was_put_away_comes_back_when_its_place_is_not_taken(
+    two: Path, tmp_path: Path
+):
+    to = copied(two, tmp_path / "net")
+    with pytest.raises(FileNotFoundError), _aside(to, tmp_path / "away", overwrite=True):
+        (tmp_path / "nothing").rename(to)
+    assert content(to) == content(two)
+    assert list(tmp_path.iterdir()) == [to]
+
+
+def test_a_full_disk_leaves_nothing(tmp_path: Path):
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8192, hard))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            exported(tmp_path / "net")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_place_that_cannot_be_written_is_an_error_that_names_it(tmp_path: Path):
+    locked = tmp_path / "locked"
+    locked.mkdir(mode=0o500)
+    # root may write anywhere but here
+    place = Path("/proc/self") if os.geteuid() == 0 else locked
+    with pytest.raises(OSError, match=str(place)):
+        exported(place / "net")
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_stage_that_forgets_its_arguments_leaves_nothing(overwrite: bool, tmp_path: Path):
+    network = network_of(TREE)
+    for copy in network.stages[0].copies:
+        del copy.blocks
+    with pytest.raises(NotExportable, match=r"ResidualStage: it does not keep .* 'blocks'"):
+        export(
+            tmp_path / "net",
+            network=network,
+            tasks=tasks_of(TREE),
+            size=SIZE,
+            mean=MEAN,
+            std=STD,
+            facts={},
+            overwrite=overwrite,
+        )
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("facts", "message"),
+    [
+        ({"metrics": {"depth": float("nan")}}, "not plain JSON"),
+        ({"module": nn.Identity()}, "not plain JSON"),
+        ({"metrics": {"depht": 1.0}}, r"metrics of \['depht'\]"),
+    ],
+)
+def test_facts_that_cannot_be_kept_are_refused(
+    facts: Mapping[str, Any], message: str, tmp_path: Path
+):
+    with pytest.raises(ValueError, match=message):
+        exported(tmp_path / "net", facts=facts)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"tasks": tasks_of(TREE)[:1]}, "are not those of"),
+        ({"tasks": [*tasks_of(TREE), tasks_of(TREE)[0]]}, "are not those of"),
+        ({"tasks": tasks_of(Tree.parse("depth,sky"))}, "are not those of"),
+        ({"size": (0, 8)}, "height and width"),
+        ({"mean": (0.5, 0.5)}, "three numbers"),
+        ({"std": (0.0, 0.5, 0.5)}, "positive"),
+    ],
+)
+def test_what_does_not_fit_the_network_is_refused(
+    wrong: Mapping[str, Any], message: str, tmp_path: Path
+):
+    right = {"tasks": tasks_of(TREE), "size": SIZE, "mean": MEAN, "std": STD}
+    with pytest.raises(ValueError, match=message):
+        export(tmp_path / "net", network=network_of(TREE), facts={}, **{**right, **wrong})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_head_with_other_outputs_than_its_task_is_refused(tmp_path: Path):
+    depth, seg = tasks_of(TREE)
+    swapped = [replace(depth, name="seg"), replace(seg, name="depth")]
+    with pytest.raises(ValueError, match=r"'depth' has 4 outputs, but its head gives \(1, 8, 12\)"):
+        export(
+            tmp_path / "net",
+            network=network_of(TREE),
+            tasks=swapped,
+            size=SIZE,
+            mean=MEAN,
+            std=STD,
+            facts={},
+        )
+
+
+def _everything(place: Path) -> dict[str, bytes | str]:
+    """Every name below a place, and what is behind it."""
+    return {
+        str(path): os.readlink(path) if path.is_symlink() else path.read_bytes()
+        for path in sorted(place.rglob("*"))
+        if path.is_symlink() or path.is_file()
+    }
