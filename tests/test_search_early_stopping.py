@@ -27,16 +27,34 @@ def test_the_best_so_far_goes_on(curve: list[float], others: list[list[float]]):
     assert not halving(first=1, factor=2)(curve, beaten)
 
 
-@given(st.integers(2, 4), st.integers(0, 12))
-def test_of_many_that_arrive_in_falling_order_one_in_factor_goes_on(factor: int, arrived: int):
+def kept_in_order_of_arrival(values: list[int], factor: int) -> list[int]:
+    """The values of those that go on after their only rung, one arriving after the other."""
     stop = halving(first=1, factor=factor)
-    seen: list[list[float]] = []
-    kept = 0
-    for value in range(arrived, 0, -1):
-        kept += not stop([float(value)], seen)
-        seen.append([float(value)])
-    # the best ones came first; those that came before there were `factor` of them all went on
-    assert kept == min(arrived, max(factor - 1, -(-arrived // factor)))
+    curves = [[float(value)] for value in values]
+    return [value for place, value in enumerate(values) if not stop(curves[place], curves[:place])]
+
+
+@given(st.integers(2, 4), st.integers(0, 12))
+def test_of_many_that_arrive_in_falling_order_only_those_before_a_comparison_go_on(
+    factor: int, arrived: int
+):
+    # each is the worst so far; the first factor - 1 have too few to be compared with
+    falling = list(range(arrived, 0, -1))
+    assert kept_in_order_of_arrival(falling, factor) == falling[: factor - 1]
+
+
+@given(st.integers(2, 4), st.integers(0, 12))
+def test_all_that_arrive_in_rising_order_go_on(factor: int, arrived: int):
+    rising = list(range(arrived))
+    assert kept_in_order_of_arrival(rising, factor) == rising
+
+
+@given(st.integers(2, 4), st.permutations(range(12)))
+def test_one_in_factor_of_those_so_far_goes_on(factor: int, values: list[int]):
+    kept = set(kept_in_order_of_arrival(values, factor))
+    for arrived, value in enumerate(values, start=1):
+        best = sorted(values[:arrived], reverse=True)[: arrived // factor]
+        assert (value in kept) == (value in best or arrived < factor)
 
 
 def test_a_trial_is_compared_with_those_that_reached_its_rung():

@@ -157,11 +157,14 @@ class _SourceSearcher(Searcher):
         self,
         trial_id: str,
         result: dict[str, Any] | None = None,  # noqa: ARG002  # Tune's signature
-        error: bool = False,  # noqa: ARG002
+        error: bool = False,
     ) -> None:
         key = self.live.pop(trial_id, None)
-        if key is not None:
-            self.source.close(key)
+        if key is None:
+            return
+        if error:  # not an exception of the training: that is a report
+            self.source.report(key, {"failed": "its process died, also when it ran again"})
+        self.source.close(key)
 
     def __getstate__(self) -> dict[str, Any]:
         return {}  # Tune's snapshots are never restored: the source knows what is left

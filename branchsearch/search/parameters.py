@@ -26,6 +26,8 @@ def distributions(space: Space) -> dict[str, IntDistribution]:
 
 def params_of(space: Space, tree: Tree) -> dict[str, int]:
     """One choice of the parameters that names a tree of the space."""
+    if not space.free_stages:
+        return dict.fromkeys(distributions(space), 0)  # the one tree there is
     params = {}
     for task, mate, depth in zip(space.tasks[1:], *encode(space.narrow(tree)), strict=True):
         params[f"mate_{task}"], params[f"depth_{task}"] = mate, depth
@@ -42,10 +44,12 @@ def tree_of_trial(space: Space, trial: FrozenTrial) -> Tree | None:
     """The tree of a trial in any state; one that waits has its parameters fixed beforehand.
 
     None for a trial whose process was killed while it was asked: it stands in the study, but not
-    all of its parameters do.
+    all of its parameters do. None as well where somebody else chose values out of range.
     """
     params = {**trial.system_attrs.get("fixed_params", {}), **trial.params}
-    return tree_of(space, params) if distributions(space).keys() <= params.keys() else None
+    ranges = distributions(space)
+    named = all(params.get(name) in range(r.low, r.high + 1) for name, r in ranges.items())
+    return tree_of(space, params) if named else None
 
 
 @lru_cache(maxsize=100_000)

@@ -22,7 +22,7 @@ class Source(Protocol):
     """Hands out trainings and hears how they go.
 
     A training reports mappings. Whatever keys they have is between it and its source, except
-    ``failed``: the reason, when it raised an exception.
+    ``failed``: the reason, when it raised an exception or its process died more often than it may.
     """
 
     @property

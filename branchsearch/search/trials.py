@@ -112,11 +112,15 @@ class StudyTrials:
         outcomes = [outcome_of(trial) for trial in self._study.get_trials(deepcopy=False)]
         ended = [o for o in outcomes if o.counts or o is Outcome.FAILED]
         counted = sum(outcome.counts for outcome in ended)
-        if counted + len(self._live) >= self._trials or self._too_many_failures(ended):
+        enough = counted + len(self._live) >= self._trials
+        if enough or self._exhausted or self._too_many_failures(ended):
             return None
         while (asked := self._ask()) is not None:
             trial, tree = asked
-            if not self._problem.allows(tree):
+            if tree is None:
+                trial.set_user_attr("reason", "its parameters name no tree of the space")
+                self._set_aside(trial, Outcome.FAILED)
+            elif not self._problem.allows(tree):
                 self._set_aside(trial, Outcome.OVER_BUDGET)
             elif tree in known_trees(self._study, self._problem.space, but=trial.number):
                 self._set_aside(trial, Outcome.REPEAT)
@@ -177,19 +181,21 @@ class StudyTrials:
             if tree not in known_trees(self._study, space):
                 self._study.enqueue_trial(params_of(space, tree))
 
-    def _ask(self) -> tuple[Trial, Tree] | None:
+    def _ask(self) -> tuple[Trial, Tree | None] | None:
         space = self._problem.space
         asked = len(self._study.get_trials(deepcopy=False))
         seeds = np.random.SeedSequence([self._seed, asked]).generate_state(2).tolist()
         self._study.sampler = FreshSampler(self._sampler(seeds[0]), self._problem, seed=seeds[1])
         try:
             trial = self._study.ask(dict(distributions(space)))
+            _ = trial.relative_params  # Optuna asks no sampler where all have but one value
         except SpaceExhausted:
             self._drop_what_was_not_asked()
-            self._exhausted = not self._live
+            self._exhausted = True
             return None
         tree = tree_of_trial(space, self._frozen(trial))
-        assert tree is not None  # it has just been given all of its parameters
+        if tree is None:
+            return trial, None  # somebody else has enqueued what the space does not have
         cost = self._problem.cost(tree)
         trial.set_user_attr("tree", str(tree))
         trial.set_user_attr("parameters", cost.parameters)
@@ -208,8 +214,8 @@ class StudyTrials:
 
     def _set_aside(self, trial: Trial, outcome: Outcome) -> None:
         trial.set_user_attr(OUTCOME, outcome)
-        state = TrialState.FAIL if outcome is Outcome.REPEAT else TrialState.PRUNED
-        self._study.tell(trial.number, state=state)
+        over_budget = outcome is Outcome.OVER_BUDGET
+        self._study.tell(trial.number, state=TrialState.PRUNED if over_budget else TrialState.FAIL)
         self._changed()
 
     def _tell(
@@ -243,7 +249,7 @@ class StudyTrials:
 
     def _other_curves(self, *, but: int) -> list[Sequence[float]]:
         told = [
-            trial.user_attrs["curve"]
+            trial.user_attrs.get("curve", [])  # somebody else's trial has none
             for trial in self._study.get_trials(deepcopy=False)
             if trial.number != but and trial.state.is_finished() and outcome_of(trial).counts
         ]

@@ -23,13 +23,14 @@ class RankedSampler(BaseSampler):
     where the killed one stopped.
 
     Args:
-        ranking: Trees of the space, best first; at least one.
+        ranking: Trees of the space, best first; where there is none, it proposes to share all.
         space: What the study's parameters name.
         seed: For parameters beside the tree.
     """
 
     def __init__(self, ranking: Iterable[Tree], space: Space, *, seed: int) -> None:
         self._ranking = tuple(ranking)
+        self._last = self._ranking[-1] if self._ranking else space.extremes()[0]
         self._space = space
         self._others = RandomSampler(seed=seed)
 
@@ -45,7 +46,7 @@ class RankedSampler(BaseSampler):
         """Name the best tree that no other trial has."""
         known = known_trees(study, self._space, but=trial.number)
         left = (tree for tree in self._ranking if tree not in known)
-        return dict(params_of(self._space, next(left, self._ranking[-1])))
+        return dict(params_of(self._space, next(left, self._last)))
 
     def sample_independent(
         self,

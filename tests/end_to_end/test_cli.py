@@ -1,0 +1,185 @@
+"""The commands, as a shell sees them, on a home in which one job has run."""
+
+import json
+import re
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError, URLError
+from urllib.request import Request, urlopen
+
+import pytest
+from ruamel.yaml import YAML
+
+from branchsearch.jobs.pipeline import Result
+from tests.specs import TINY, tiny
+
+pytestmark = [pytest.mark.ray, pytest.mark.filterwarnings("ignore::ResourceWarning")]
+
+
+def program(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "branchsearch", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120)
+
+
+def answer(*arguments: str | Path) -> Any:  # noqa: ANN401  # any JSON
+    ran = program(*arguments, "--output", "json")
+    assert ran.returncode == 0, ran.stderr
+    return json.loads(ran.stdout)
+
+
+def written(path: Path, content: Any) -> Path:  # noqa: ANN401
+    with path.open("w") as file:
+        YAML().dump(content, file)
+    return path
+
+
+def test_a_valid_job_is_said_to_be_valid(tmp_path: Path):
+    assert answer("validate", written(tmp_path / "job.yaml", TINY)) == {
+        "valid": True,
+        "name": "tiny",
+    }
+    assert "valid  yes" in program("validate", "scenes_quick").stdout
+
+
+@pytest.mark.parametrize("command", ["validate", "plan", "run"])
+def test_an_invalid_job_starts_and_writes_nothing(tmp_path: Path, command: str):
+    spec = written(tmp_path / "job.yaml", tiny(samplr={"name": "tpe"}))
+    home = ["--home", tmp_path / "home"] if command == "run" else []
+    ran = program(command, spec, *home)
+    assert ran.returncode == 2
+    assert re.search(r"job.yaml:\d+: samplr: unknown key; did you mean 'sampler'", ran.stderr)
+    assert "Traceback" not in ran.stderr
+    assert list(tmp_path.iterdir()) == [spec]
+
+
+def test_a_plan_counts_trees_and_trainings(tmp_path: Path):
+    planned = answer("plan", written(tmp_path / "job.yaml", TINY))
+    assert (planned["trees"], planned["baselines"], planned["trials"]) == (12, 4, 5)
+
+
+def test_a_home_that_cannot_be_written_is_an_error_in_words(tmp_path: Path):
+    ran = program("run", written(tmp_path / "job.yaml", TINY), "--home", "/proc/home")
+    assert ran.returncode == 6
+    assert "cannot write to /proc/home" in ran.stderr
+    assert "Traceback" not in ran.stderr
+
+
+def test_jobs_are_listed_and_shown(home: Path, result: Result):
+    assert result.job.id in [row["id"] for row in answer("list", "--home", home)]
+    shown = answer("show", result.job.id, "--home", home)
+    assert (shown["state"], shown["trials"]["asked"]) == ("succeeded", 5)
+    assert shown["trials"]["complete"] + shown["trials"]["stopped"] == 5
+    for command in ("list", "show", "trials", "best"):
+        job = [] if command == "list" else [result.job.id]
+        assert program(command, *job, "--home", home).stdout
+
+
+def test_trials_and_the_best_are_shown(home: Path, result: Result):
+    rows = answer("trials", result.job.id, "--home", home)
+    assert len([row for row in rows if row["outcome"] in ("complete", "stopped")]) == 5
+    best = answer("best", result.job.id, "--home", home)
+    assert best["chosen"]["tree"] == str(result.tree)
+    on_front = {row["number"] for row in best["front"]}
+    assert on_front <= {row["number"] for row in rows if row["outcome"] == "complete"}
+
+
+def test_a_trial_is_exported_and_never_over_what_is_there(
+    home: Path, result: Result, tmp_path: Path
+):
+    rows = answer("trials", result.job.id, "--home", home)
+    number = next(row["number"] for row in rows if row["outcome"] == "complete")
+    to = tmp_path / "net"
+    call = ["export", result.job.id, "--trial", str(number), "--to", to, "--home", home]
+    assert answer(*call) == {"export": str(to)}
+    described = json.loads((to / "model.json").read_text())
+    assert described["tree"] == rows[number]["tree"]
+    again = program(*call)
+    assert again.returncode == 5
+    assert str(to) in again.stderr
+    stopped = [row["number"] for row in rows if row["outcome"] == "stopped"]
+    for missing in [*stopped[:1], 99]:
+        ran = program(
+            "export",
+            result.job.id,
+            "--trial",
+            str(missing),
+            "--to",
+            tmp_path / "no",
+            "--home",
+            home,
+        )
+        assert ran.returncode == 3
+        assert not (tmp_path / "no").exists()
+
+
+def test_a_report_is_written_where_it_is_asked_for(home: Path, result: Result, tmp_path: Path):
+    to = tmp_path / "report.html"
+    assert answer("report", result.job.id, "--to", to, "--home", home) == {"report": str(to)}
+    assert to.read_text() == result.report.read_text()
+
+
+def test_an_unknown_job_is_not_found(home: Path, result: Result, tmp_path: Path):  # noqa: ARG001
+    for place in (home, tmp_path / "nowhere"):
+        ran = program("show", "job_nowhere", "--home", place)
+        assert ran.returncode == 3
+        assert "no job" in ran.stderr
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_one_tree_is_trained_alone(tmp_path: Path):
+    space = written(tmp_path / "space.yaml", TINY["space"])
+    tree = "depth+normals+seg > depth,normals+seg"
+    call = ["train", space, "--tree", tree, "--home", tmp_path / "home", "--epochs", "2"]
+    rows = answer(*call)
+    assert [row["epoch"] for row in rows] == [1, 2]
+    assert answer(*call) == rows  # kept, and bit for bit the same
+    ran = program("train", space, "--tree", "depth,seg > depth+seg", "--home", tmp_path / "home")
+    assert ran.returncode == 2
+    assert "--tree: tasks that had parted meet again at stage 1" in ran.stderr
+
+
+def test_the_dashboard_shows_a_study_and_changes_nothing(home: Path, result: Result):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "branchsearch", "dashboard", "--home", home, "--port", port]
+    server = subprocess.Popen([*map(str, command)], stderr=subprocess.DEVNULL)
+    try:
+        url = f"http://127.0.0.1:{port}/api/studies"
+        studies = json.loads(_body(url))["study_summaries"]
+        assert result.job.id in [study["study_name"] for study in studies]
+        with pytest.raises(HTTPError, match="405"):
+            urlopen(Request(f"{url}/{studies[0]['study_id']}", method="DELETE"))
+        assert _body(f"http://127.0.0.1:{port}/dashboard")
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def _body(url: str) -> bytes:
+    ends = time.monotonic() + 30
+    while True:
+        try:
+            with urlopen(url) as response:
+                body: bytes = response.read()
+                return body
+        except URLError:
+            if time.monotonic() > ends:
+                raise
+            time.sleep(0.2)
+
+
+def test_the_package_is_imported_at_once():
+    program_text = (
+        "import time; began = time.perf_counter(); import branchsearch, sys\n"
+        "print(time.perf_counter() - began)\n"
+        "print({'torch', 'ray', 'optuna', 'sqlalchemy'} & set(sys.modules))"
+    )
+    ran = subprocess.run([sys.executable, "-c", program_text], capture_output=True, text=True)
+    seconds, heavy = ran.stdout.splitlines()
+    assert float(seconds) < 0.3
+    assert heavy == "set()"

@@ -1,0 +1,54 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from branchsearch.files import whole_folder, write_whole
+
+
+def test_a_file_is_written_with_the_folders_above_it(tmp_path: Path):
+    write_whole(tmp_path / "a" / "b.txt", "Δ")
+    assert (tmp_path / "a" / "b.txt").read_text() == "Δ"
+    assert list((tmp_path / "a").iterdir()) == [tmp_path / "a" / "b.txt"]
+
+
+def test_a_file_that_cannot_be_written_leaves_the_old_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    path = tmp_path / "b.txt"
+    write_whole(path, "old")
+
+    def full(handle: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        write_whole(path, "new")
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_folder_is_seen_when_it_is_whole(tmp_path: Path):
+    path = tmp_path / "made"
+    with whole_folder(path) as work:
+        (work / "one").write_text("1")
+        assert not path.exists()
+    assert [file.name for file in path.iterdir()] == ["one"]
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_folder_whose_making_fails_is_not_seen(tmp_path: Path):
+    with pytest.raises(RuntimeError, match="half"), whole_folder(tmp_path / "made") as work:
+        (work / "one").write_text("1")
+        raise RuntimeError("half way")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_another_has_made_meanwhile_stays(tmp_path: Path):
+    path = tmp_path / "made"
+    with whole_folder(path) as work:
+        (work / "one").write_text("ours")
+        with whole_folder(path) as other:
+            (other / "one").write_text("theirs")
+    assert (path / "one").read_text() == "theirs"
+    assert list(tmp_path.iterdir()) == [path]

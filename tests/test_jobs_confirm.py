@@ -1,0 +1,61 @@
+import numpy as np
+
+from branchsearch.jobs.confirm import Repeats, as_json, best_trees, choose
+from branchsearch.report.findings import Findings, TrialResult
+from branchsearch.space.cost import Cost
+from branchsearch.task import Direction, Task
+from branchsearch.tree import Tree
+
+TASKS = (
+    Task("depth", "depth", "rmse", Direction.MINIMIZE),
+    Task("seg", "segmentation", "mean_iou", Direction.MAXIMIZE, classes=4),
+)
+SEPARATE, SHARED = Tree.parse("depth,seg"), Tree.parse("depth+seg")
+
+
+def repeats(tree: Tree, validation: list[float], test: list[float], candidate: bool) -> Repeats:
+    """A network whose segmentation is as given, one number per seed."""
+    as_metrics = [[{"depth": 1.0, "seg": value} for value in part] for part in (validation, test)]
+    return Repeats(str(tree), tree, *as_metrics, Cost(1, 1), candidate)
+
+
+def test_the_choice_is_made_on_validation_and_reported_on_test():
+    networks = [
+        repeats(SEPARATE, [0.4, 0.4], [0.5, 0.5], candidate=False),
+        repeats(SHARED, [0.5, 0.6], [0.4, 0.6], candidate=True),
+        repeats(SEPARATE, [0.45, 0.46], [0.9, 0.9], candidate=True),
+    ]
+    assert choose(TASKS, networks) == (1, 1)
+    entries = as_json(TASKS, networks, 1)
+    np.testing.assert_allclose(entries[1]["deltas"], [-10, 10])
+    np.testing.assert_allclose(entries[1]["validation_deltas"], [12.5, 25])
+    assert [entry["chosen"] for entry in entries] == [False, True, False]
+
+
+def test_what_is_over_the_budget_is_not_chosen():
+    networks = [
+        repeats(SEPARATE, [0.4], [0.4], candidate=False),
+        repeats(SHARED, [0.9], [0.9], candidate=False),
+        repeats(SEPARATE, [0.1], [0.1], candidate=True),
+    ]
+    assert choose(TASKS, networks) == (2, 0)
+
+
+def found(*trials: tuple[str, str, float, int]) -> Findings:
+    results = [
+        TrialResult(n, Tree.parse(tree), outcome, delta, {}, (), parameters, 1, 1.0)
+        for n, (tree, outcome, delta, parameters) in enumerate(trials)
+    ]
+    return Findings("t", "job_1", TASKS, np.empty((0, 2, 2)), "rsa", results, [], {}, {})
+
+
+def test_the_front_comes_first_and_the_next_best_fill_up():
+    findings = found(
+        ("a+b+c", "complete", 1.0, 10),
+        ("a,b+c", "complete", 0.9, 20),  # beaten in both
+        ("a,b,c", "complete", 2.0, 30),
+        ("a+b,c", "stopped", 9.0, 5),  # might have become anything
+    )
+    trees = [Tree.parse(text) for text in ("a,b,c", "a+b+c", "a,b+c")]
+    assert best_trees(findings, 2) == trees[:2]
+    assert best_trees(findings, 9) == trees

@@ -1,0 +1,48 @@
+from branchsearch.jobs.check import check_job
+from branchsearch.jobs.plan import plan
+from branchsearch.tree import Tree
+from tests.specs import checked, tiny
+
+
+def test_the_space_and_its_extremes_are_counted():
+    job = checked()
+    planned = plan(job)
+    assert planned.trees == planned.allowed == 12
+    shared, separate = (Tree.parse(n.tree) for n in (planned.cheapest, planned.dearest))
+    assert (shared.widths, separate.widths) == ((1, 1), (3, 3))
+    costs = job.space.costs
+    assert planned.dearest.parameters == costs.of(separate).parameters
+    assert planned.dearest.multiply_adds == costs.of(separate).multiply_adds
+    assert planned.dearest.training_mib > planned.cheapest.training_mib > 0
+    assert planned.dearest.latency_ms > 0
+
+
+def test_a_budget_leaves_fewer_trees_and_trainings():
+    shared = checked().space.costs.of(Tree.share_all(["depth", "normals", "seg"], 2)).parameters
+    job = checked(constraints=[{"metric": "parameters", "max": shared}])
+    planned = plan(job)
+    assert planned.allowed == planned.trials == 1
+    assert planned.cheapest.fits
+    assert not planned.dearest.fits
+
+
+def test_trainings_are_those_of_the_steps():
+    planned = plan(checked(budget={"max_trials": 5}, confirm={"trees": 2, "seeds": 3}))
+    assert planned.baselines == 3 + 1
+    assert planned.trials == 5
+    assert planned.confirmations == 3 * (3 + 1 + 2)
+    assert planned.hours * 3600 == sum(planned.seconds.values())
+
+
+def test_twice_the_epochs_take_twice_the_time():
+    short, long = (
+        plan(check_job(tiny(trial={"epochs": epochs, "batch_size": 24}))).seconds["search"]
+        for epochs in (2, 200)
+    )
+    assert long > 20 * short
+
+
+def test_gpus_are_counted_apart():
+    planned = plan(checked(resources={"max_concurrent_trials": 4, "num_cpus": 2, "num_gpus": 0.5}))
+    assert planned.core_hours == planned.hours * 8
+    assert planned.gpu_hours == planned.hours * 2

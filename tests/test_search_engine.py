@@ -1,0 +1,138 @@
+"""Real Ray processes, that die as well; one cluster for the whole file."""
+
+import os
+import signal
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import ray
+
+from branchsearch.search.engine import Engine
+from branchsearch.search.source import TrainingFailed, Work
+
+pytestmark = [
+    pytest.mark.ray,
+    # Ray's own: sockets and files of its processes that it leaves to the collector, and notices
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning:ray"),
+    pytest.mark.filterwarnings("ignore::FutureWarning:ray"),
+]
+
+EPOCHS = 3
+
+
+@pytest.fixture(scope="module")
+def engine() -> Iterator[Engine]:
+    assert not ray.is_initialized()
+    with Engine(workers=2, cpus=1, gpus=0, retries=1) as engine:
+        yield engine
+    assert not ray.is_initialized()
+
+
+def train(training: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Three epochs; what goes wrong in them is in the training."""
+    for epoch in range(1, EPOCHS + 1):
+        if epoch == 2 and training.get("raises"):
+            raise ValueError(training["raises"])
+        if epoch == 2 and "dies" in training:
+            attempts = Path(training["folder"], training["name"])
+            with attempts.open("a") as file:
+                file.write("x")
+            if attempts.stat().st_size <= training["dies"]:
+                os.kill(os.getpid(), signal.SIGKILL)
+        yield {"epoch": epoch, "name": training["name"], "of": {"nested/key": epoch * 0.1}}
+
+
+def work(name: str, **what: Any) -> Work:  # noqa: ANN401
+    return Work(name, {"name": name, **what})
+
+
+def last(name: str) -> dict[str, Any]:
+    return {"epoch": EPOCHS, "name": name, "of": {"nested/key": EPOCHS * 0.1}}
+
+
+class Heard:
+    """A source that writes down what it hears, and stops some trainings early."""
+
+    def __init__(self, works: list[Work], stopped: Mapping[str, int]) -> None:
+        self._left, self._stopped = works[::-1], stopped
+        self._running: set[str] = set()
+        self.most = 0
+        self.reports: dict[str, list[int | str]] = {work.key: [] for work in works}
+        self.closed: list[str] = []
+
+    @property
+    def finished(self) -> bool:
+        return not self._left and not self._running
+
+    def next(self) -> Work | None:
+        if not self._left:
+            return None
+        work = self._left.pop()
+        self._running.add(work.key)
+        self.most = max(self.most, len(self._running))
+        return work
+
+    def report(self, key: str, report: Mapping[str, Any]) -> bool:
+        self.reports[key].append(report.get("epoch", "failed"))
+        return report.get("epoch") != self._stopped.get(key)
+
+    def close(self, key: str) -> None:
+        self._running.discard(key)
+        self.closed.append(key)
+
+
+def test_nothing_to_run_starts_no_ray():
+    with Engine(workers=2, cpus=1, gpus=0, retries=0) as idle:
+        assert idle.run_all([], train) == {}
+        assert not ray.is_initialized()
+
+
+def test_the_last_report_of_each_comes_back_as_it_was(engine: Engine):
+    ended: list[str] = []
+    names = ["a", "b", "c", "d"]
+    got = engine.run_all([work(name) for name in names], train, ended.append)
+    assert got == {name: last(name) for name in names}
+    assert sorted(ended) == names
+
+
+def test_more_workers_than_works(engine: Engine):
+    assert engine.run_all([work("alone")], train) == {"alone": last("alone")}
+
+
+def test_an_exception_is_named_with_its_training(engine: Engine):
+    with pytest.raises(TrainingFailed, match=r"^bad: ValueError: of itself$"):
+        engine.run_all([work("good"), work("bad", raises="of itself")], train)
+
+
+def test_a_training_whose_process_is_killed_runs_again(engine: Engine, tmp_path: Path):
+    works = [work("killed", dies=1, folder=str(tmp_path)), work("beside")]
+    got = engine.run_all(works, train)
+    assert got == {name: last(name) for name in ("killed", "beside")}
+    assert (tmp_path / "killed").read_text() == "xx"
+
+
+def test_a_process_killed_more_often_than_is_tried_again_fails(engine: Engine, tmp_path: Path):
+    source = Heard([work("killed", dies=9, folder=str(tmp_path)), work("beside")], {})
+    engine.run(source, train)
+    assert source.finished
+    assert (tmp_path / "killed").read_text() == "xx"
+    assert sorted(source.closed) == ["beside", "killed"]
+    assert source.reports == {"killed": [1, 1, "failed"], "beside": [1, 2, 3]}
+
+
+def test_a_listed_training_that_came_halfway_is_not_taken_for_ended(engine: Engine, tmp_path: Path):
+    with pytest.raises(TrainingFailed, match=r"^killed: its process died"):
+        engine.run_all([work("killed", dies=9, folder=str(tmp_path))], train)
+
+
+def test_one_stopped_early_leaves_the_others_alone(engine: Engine):
+    works = [work(name) for name in ("a", "b", "c", "d")]
+    source = Heard(works, {"a": 1, "c": 2})
+    engine.run(source, train)
+    assert source.reports == {"a": [1], "b": [1, 2, 3], "c": [1, 2], "d": [1, 2, 3]}
+    assert sorted(source.closed) == ["a", "b", "c", "d"]
+    assert source.most <= engine.workers
