@@ -12,14 +12,7 @@ import ray
 from branchsearch.search.engine import Engine
 from branchsearch.search.source import TrainingFailed, Work
 
-pytestmark = [
-    pytest.mark.ray,
-    # Ray's own: sockets and files of its processes that it leaves to the collector, and notices
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-    pytest.mark.filterwarnings("ignore::DeprecationWarning:ray"),
-    pytest.mark.filterwarnings("ignore::FutureWarning:ray"),
-]
+pytestmark = pytest.mark.ray
 
 EPOCHS = 3
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -74,8 +75,12 @@ def check_whole(found: Seen) -> None:
 
 def workers_of(process: subprocess.Popen[str]) -> list[psutil.Process]:
     """The processes in which Ray trains."""
-    children = psutil.Process(process.pid).children(recursive=True)
-    return [child for child in children if "ray::" in " ".join(child.cmdline())]
+    workers = []
+    for child in psutil.Process(process.pid).children(recursive=True):
+        with suppress(psutil.NoSuchProcess):  # it, or a zombie, has ended since
+            if "ray::" in " ".join(child.cmdline()):
+                workers.append(child)
+    return workers
 
 
 @pytest.mark.timeout(600)
