@@ -19,5 +19,5 @@ def test_every_task_kind_finds_its_parts():
 
 
 def test_an_unknown_name_is_answered_with_those_there_are():
-    with pytest.raises(catalog.UnknownName, match="no sampler 'tep'; .*did you mean 'tpe'?"):
+    with pytest.raises(catalog.UnknownName, match=r"no sampler 'tep'; .*did you mean 'tpe'\?"):
         catalog.find("sampler", "tep")

@@ -18,7 +18,7 @@ def test_a_file_that_cannot_be_written_leaves_the_old_one(
     path = tmp_path / "b.txt"
     write_whole(path, "old")
 
-    def full(handle: int) -> None:
+    def full(_: int) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
@@ -38,9 +38,13 @@ def test_a_folder_is_seen_when_it_is_whole(tmp_path: Path):
 
 
 def test_a_folder_whose_making_fails_is_not_seen(tmp_path: Path):
-    with pytest.raises(RuntimeError, match="half"), whole_folder(tmp_path / "made") as work:
-        (work / "one").write_text("1")
-        raise RuntimeError("half way")
+    def fail() -> None:
+        with whole_folder(tmp_path / "made") as work:
+            (work / "one").write_text("1")
+            raise RuntimeError("half way")
+
+    with pytest.raises(RuntimeError, match="half way"):
+        fail()
     assert list(tmp_path.iterdir()) == []
 
 

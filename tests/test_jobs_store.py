@@ -129,7 +129,9 @@ def test_a_migration_that_is_killed_leaves_nothing(tmp_path: Path, monkeypatch: 
 
     url = f"sqlite:///{tmp_path / 'jobs.db'}"
     with monkeypatch.context() as patch:
-        patch.setattr(alembic.op, "create_table", lambda *a, **k: killed(alembic.op._proxy, *a, **k))
+        patch.setattr(
+            alembic.op, "create_table", lambda *a, **k: killed(alembic.op._proxy, *a, **k)
+        )
         with pytest.raises(KeyboardInterrupt):
             JobStore(url)
     assert JobStore(url).newest_first() == []

@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import tempfile
+import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import TracebackType
@@ -31,9 +32,16 @@ Train = Callable[[Any], Iterator[Mapping[str, Any]]]
 #: Bytes of shared memory that Ray may take; weights and features go by file.
 _OBJECT_STORE = 100 * 2**20
 
+#: Seconds between two looks at whether the cluster is still there.
+_WATCH_EVERY = 5.0
+
 
 class Interrupted(Exception):
     """The user asked to stop; what was finished is kept."""
+
+
+class ClusterLost(RuntimeError):
+    """No machine is left to train on; what was finished is kept."""
 
 
 class Engine:
@@ -96,6 +104,7 @@ class Engine:
 
         Raises:
             Interrupted: The user asked to stop.
+            ClusterLost: Every machine is gone.
         """
         if source.finished:
             return
@@ -115,6 +124,7 @@ class Engine:
                     verbose=0,
                     failure_config=tune.FailureConfig(max_failures=self._retries),
                     checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+                    callbacks=[_Watch()],
                 ),
             )
             tuner.fit()
@@ -133,6 +143,21 @@ class Engine:
             logging_level=logging.ERROR,
         )
         self._started = True
+
+
+class _Watch(tune.Callback):
+    """Ends a run whose machines are gone; Tune itself would wait for them for ever."""
+
+    def __init__(self) -> None:
+        self._due = time.monotonic() + _WATCH_EVERY
+
+    def on_step_begin(self, iteration: int, trials: list[Trial], **info: Any) -> None:  # noqa: ANN401, ARG002
+        if time.monotonic() < self._due:
+            return
+        self._due = time.monotonic() + _WATCH_EVERY
+        nodes = ray.nodes()  # type: ignore[no-untyped-call]  # Ray's own
+        if not any(node["Alive"] for node in nodes):
+            raise ClusterLost("no Ray node is alive any more; the same command continues the job")
 
 
 class _SourceSearcher(Searcher):

@@ -7,7 +7,8 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -36,21 +37,27 @@ def spec(tmp_path: Path) -> Path:
     return path
 
 
-def start(spec: Path, home: Path) -> subprocess.Popen[str]:
+@contextmanager
+def running(spec: Path, home: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """The program, from its start; what it says is in ``said.txt`` beside the spec.
+
+    Not in a pipe: Ray's processes inherit that, and outlive a killed driver by a minute.
+    """
     command = [sys.executable, "-m", "branchsearch", "run", str(spec), "--home", str(home)]
-    return subprocess.Popen(
-        command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,  # its children can be found, and ended whatever happens
-    )
+    with (
+        (spec.parent / "said.txt").open("wb") as said,
+        subprocess.Popen(command, stdout=said, stderr=said) as process,
+    ):
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def finish(spec: Path, home: Path) -> Seen:
-    process = start(spec, home)
-    _, said = process.communicate(timeout=200)
-    assert process.returncode == 0, said
+    with running(spec, home) as process:
+        code = process.wait(timeout=200)
+    assert code == 0, (spec.parent / "said.txt").read_text()
     opened = Home(home)
     (job,) = opened.store.newest_first()
     return seen(opened, job)
@@ -73,61 +80,70 @@ def check_whole(found: Seen) -> None:
     assert left == [], SEED
 
 
-def workers_of(process: subprocess.Popen[str]) -> list[psutil.Process]:
+def workers_of(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
     """The processes in which Ray trains."""
     workers = []
     for child in psutil.Process(process.pid).children(recursive=True):
         with suppress(psutil.NoSuchProcess):  # it, or a zombie, has ended since
-            if "ray::" in " ".join(child.cmdline()):
+            if child.name().startswith("ray::ImplicitFunc"):  # Tune's name for a function's process
                 workers.append(child)
     return workers
 
 
-@pytest.mark.timeout(600)
+def wait_for_search(process: subprocess.Popen[bytes], home: Path) -> None:
+    ends = time.monotonic() + 100
+    while time.monotonic() < ends and process.poll() is None:
+        time.sleep(0.2)
+        if (home / "branchsearch.db").is_file():
+            jobs = Home(home).store.newest_first()
+            if jobs and jobs[0].step == "search":
+                return
+    raise AssertionError(f"it never came to the search: {process.poll()}")
+
+
+@pytest.mark.timeout(400)
 def test_a_driver_killed_at_random_moments_is_continued(spec: Path, tmp_path: Path):
     home, draw = tmp_path / "home", random.Random(SEED)
     for _ in range(3):
-        process = start(spec, home)
-        try:
-            process.wait(timeout=draw.uniform(4, 20))
-        except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGKILL)
-        process.communicate()
+        with running(spec, home) as process, suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=draw.uniform(4, 20))  # then it is killed
     check_whole(finish(spec, home))
 
 
 @pytest.mark.timeout(300)
 def test_trials_of_a_killed_worker_are_run_again(spec: Path, tmp_path: Path):
-    home = tmp_path / "home"
-    process = start(spec, home)
-    killed, ends = 0, time.monotonic() + 200
-    while process.poll() is None and killed < 2 and time.monotonic() < ends:
-        time.sleep(0.2)
-        if not (home / "branchsearch.db").is_file():
-            continue
-        jobs = Home(home).store.newest_first()
-        if jobs and jobs[0].step == "search" and (workers := workers_of(process)):
-            workers[0].kill()
-            killed += 1
-            time.sleep(3)
-    process.communicate(timeout=200)
-    assert process.returncode == 0
+    home, killed = tmp_path / "home", 0
+    with running(spec, home) as process:
+        wait_for_search(process, home)
+        while process.poll() is None and killed < 2:
+            if workers := workers_of(process):
+                workers[0].kill()
+                killed += 1
+                time.sleep(3)
+        assert process.wait(timeout=200) == 0, (tmp_path / "said.txt").read_text()
     assert killed
+    check_whole(finish(spec, home))
+
+
+@pytest.mark.timeout(300)
+def test_a_job_does_not_wait_for_a_cluster_that_is_gone(spec: Path, tmp_path: Path):
+    home = tmp_path / "home"
+    with running(spec, home) as process:
+        wait_for_search(process, home)
+        for child in psutil.Process(process.pid).children(recursive=True):
+            if child.name() == "raylet":
+                child.kill()
+        assert process.wait(timeout=120) == 1, (tmp_path / "said.txt").read_text()
+    assert "the same command continues" in (tmp_path / "said.txt").read_text()
     check_whole(finish(spec, home))
 
 
 @pytest.mark.timeout(300)
 def test_an_interrupted_job_says_that_it_goes_on(spec: Path, tmp_path: Path):
     home = tmp_path / "home"
-    process = start(spec, home)
-    store = None
-    while store is None or not (store.newest_first() and store.newest_first()[0].step == "search"):
-        assert process.poll() is None
-        time.sleep(0.2)
-        if (home / "branchsearch.db").is_file():
-            store = Home(home).store
-    process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert "the same command continues it" in said
+    with running(spec, home) as process:
+        wait_for_search(process, home)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=60) == 130, (tmp_path / "said.txt").read_text()
+    assert "the same command continues it" in (tmp_path / "said.txt").read_text()
     check_whole(finish(spec, home))
