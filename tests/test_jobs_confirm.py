@@ -59,3 +59,4 @@ def test_the_front_comes_first_and_the_next_best_fill_up():
     trees = [Tree.parse(text) for text in ("a,b,c", "a+b+c", "a,b+c")]
     assert best_trees(findings, 2) == trees[:2]
     assert best_trees(findings, 9) == trees
+    assert best_trees(findings, 2, but=trees[1]) == [trees[0], trees[2]]

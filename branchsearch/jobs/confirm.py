@@ -44,12 +44,18 @@ class Repeats:
     candidate: bool
 
 
-def best_trees(findings: Findings, how_many: int) -> list[Tree]:
-    """The best trees of the front of Δ and parameters; where it is short, the next best ones."""
+def best_trees(findings: Findings, how_many: int, *, but: Tree | None = None) -> list[Tree]:
+    """The best trees of the front of Δ and parameters; where it is short, the next best ones.
+
+    Args:
+        findings: With the trials.
+        how_many: Fewer where fewer were trained to their end.
+        but: A tree to pass over.
+    """
     by_gain = sorted(front(findings), key=gained, reverse=True)
     complete = [trial for trial in findings.trials if feasible(findings, trial)]
     by_gain += sorted(complete, key=gained, reverse=True)
-    return list(dict.fromkeys(trial.tree for trial in by_gain))[:how_many]
+    return list(dict.fromkeys(t.tree for t in by_gain if t.tree != but))[:how_many]
 
 
 def choose(tasks: Sequence[Task], networks: Sequence[Repeats]) -> tuple[int, int]:

@@ -160,7 +160,9 @@ class RecipeSpec(_Spec):
 class Confirmation(_Spec):
     """How the best trees and the baselines are trained in the end."""
 
-    trees: int = Field(default=2, ge=1, description="how many of the best trees")
+    trees: int = Field(
+        default=2, ge=1, description="how many of the best trees, beside the shared one"
+    )
     epochs: int = Field(default=16, ge=1, description="passes over the training images")
     seeds: int = Field(default=2, ge=1, description="trainings of each network")
 

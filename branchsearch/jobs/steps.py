@@ -132,9 +132,8 @@ def confirm(trainings: Trainings, seen: Seen, engine: Engine, say: Say) -> None:
         return
     checked, seeds = trainings.checked, trainings.confirmation_seeds
     trees = {SHARE_ALL: trainings.shared}
-    for tree in best_trees(seen.findings(), checked.spec.confirm.trees):
-        if tree != trainings.shared:
-            trees[str(tree)] = tree
+    best = best_trees(seen.findings(), checked.spec.confirm.trees, but=trainings.shared)
+    trees |= {str(tree): tree for tree in best}
     alone = {task.name: trainings.alone(task.name) for task in checked.space.tasks}
     needed = {
         (name, seed): trainings.of_confirmation(tree, seed)
