@@ -23,6 +23,8 @@ EXIT_CODES: Mapping[str, int] = {
     "branchsearch.jobs.job:IllegalTransition": 5,
     "branchsearch.export.folder:FolderExists": 5,
     "branchsearch.jobs.home:HomeUnusable": 6,
+    "optuna.exceptions:StorageInternalError": 6,
+    "sqlalchemy.exc:OperationalError": 6,
     "branchsearch.search.engine:ClusterLost": 1,
     "branchsearch.search.engine:Interrupted": 130,
     "builtins:OSError": 1,
