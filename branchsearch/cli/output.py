@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -14,7 +15,7 @@ from branchsearch.cli.options import Output
 def show(value: Any, output: Output) -> None:  # noqa: ANN401  # any JSON
     """Print rows (mappings with equal keys) or one mapping."""
     if output is Output.JSON:
-        print(json.dumps(value, indent=2, default=str))
+        typer.echo(json.dumps(value, indent=2, default=str))
     elif isinstance(value, Mapping):
         _console().print(_facts(value))
     else:

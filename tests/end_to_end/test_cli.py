@@ -6,14 +6,18 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import redirect_stderr, redirect_stdout
+from io import StringIO
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
 import pytest
 from ruamel.yaml import YAML
 
+from branchsearch.cli.main import main
 from branchsearch.jobs.pipeline import Result
 from tests.specs import TINY, tiny
 
@@ -21,8 +25,15 @@ pytestmark = [pytest.mark.ray, pytest.mark.filterwarnings("ignore::ResourceWarni
 
 
 def program(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "branchsearch", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120)
+    """What the program does, in this process: a fresh one would import for four seconds a call."""
+    command = ["branchsearch", *map(str, arguments)]
+    out, err, code = StringIO(), StringIO(), 0
+    with redirect_stdout(out), redirect_stderr(err), patch.object(sys, "argv", command):
+        try:
+            main()
+        except SystemExit as ended:
+            code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+    return subprocess.CompletedProcess(command, code, out.getvalue(), err.getvalue())
 
 
 def answer(*arguments: str | Path) -> Any:  # noqa: ANN401  # any JSON
@@ -35,6 +46,13 @@ def written(path: Path, content: Any) -> Path:  # noqa: ANN401
     with path.open("w") as file:
         YAML().dump(content, file)
     return path
+
+
+def test_the_program_is_installed_and_answers_with_an_exit_code(tmp_path: Path):
+    command = [sys.executable, "-m", "branchsearch", "show", "last", "--home", str(tmp_path)]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert ran.returncode == 3
+    assert ran.stderr == f"branchsearch: no job was ever run in {tmp_path}\n"
 
 
 def test_a_valid_job_is_said_to_be_valid(tmp_path: Path):

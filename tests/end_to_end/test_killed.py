@@ -106,7 +106,7 @@ def test_a_driver_killed_at_random_moments_is_continued(spec: Path, tmp_path: Pa
     home, draw = tmp_path / "home", random.Random(SEED)
     for _ in range(3):
         with running(spec, home) as process, suppress(subprocess.TimeoutExpired):
-            process.wait(timeout=draw.uniform(4, 20))  # then it is killed
+            process.wait(timeout=draw.uniform(4, 16))  # then it is killed
     check_whole(finish(spec, home))
 
 
