@@ -3,12 +3,12 @@
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
-from torchmetrics import Metric
 
 from branchsearch.datasets.dataset import Part
 from branchsearch.model.branched import BranchedNetwork
@@ -21,6 +21,25 @@ _Tensors = tuple[Tensor, ...] | list[Tensor]
 
 #: Images per step while judging, where no gradients are kept.
 _JUDGED_AT_ONCE = 250
+
+
+class Judge(Protocol):
+    """What a metric accumulates over batches, as every ``torchmetrics.Metric`` does.
+
+    A protocol, so that a spec can be checked without the second that torchmetrics takes to import.
+    """
+
+    def to(self, device: torch.device) -> Any:  # noqa: ANN401  # itself
+        """Move what is accumulated."""
+        ...
+
+    def update(self, predicted: Tensor, target: Tensor) -> None:
+        """Take a batch into account."""
+        ...
+
+    def compute(self) -> Tensor:
+        """The metric of all batches together."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +93,7 @@ def fit(
     validation: Part,
     prepare: Callable[[np.ndarray], Tensor],
     losses: Mapping[str, Loss],
-    metrics: Mapping[str, Callable[[], Metric]],
+    metrics: Mapping[str, Callable[[], Judge]],
     balancing: Balancing,
     recipe: Recipe,
     seed: int,
@@ -155,7 +174,7 @@ def judge(
     names: Sequence[str],
     part: Part,
     prepare: Callable[[np.ndarray], Tensor],
-    metrics: Mapping[str, Callable[[], Metric]],
+    metrics: Mapping[str, Callable[[], Judge]],
     device: torch.device,
 ) -> dict[str, float]:
     """Each task's metric over all images of a part."""
