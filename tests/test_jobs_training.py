@@ -24,6 +24,7 @@ def training(home: Path) -> Training:
         {"test": True},
         {"balancing": "fixed"},
         {"device": "cuda"},
+        {"code": "0.0.9+abc"},
         {"tree": Tree.share_all(TREE.tasks, 2)},
         {"backbone": ("resnet", {"channels": [4, 8]})},
         {"dataset": ("scenes", {"size": 32})},

@@ -9,7 +9,7 @@ from branchsearch import catalog
 from branchsearch.datasets.dataset import Collection
 from branchsearch.jobs.reading import InvalidSpec, place_in, read_job
 from branchsearch.jobs.spec import Component, JobSpec, SpaceSpec
-from branchsearch.jobs.training import Training, build_backbone, build_heads
+from branchsearch.jobs.training import Training, build_backbone, build_heads, code_version
 from branchsearch.model.cost import cost_table
 from branchsearch.space.cost import CostTable, fits
 from branchsearch.space.space import Space
@@ -69,6 +69,7 @@ class CheckedSpace:
             test=test,
             threads=threads,
             device=device,
+            code=code_version(),
         )
 
 

@@ -50,6 +50,9 @@ class Training:
         test: Whether the finished network is judged on the test part, too.
         threads: CPU threads; decides the speed alone.
         device: ``cpu`` or ``cuda``.
+        code: The code's version, see ``code_version``. Said by whoever asks for the training: a
+            worker that looked for itself could see other files than the driver, and keep the result
+            where the driver does not look.
     """
 
     home: Path
@@ -63,6 +66,7 @@ class Training:
     test: bool
     threads: int
     device: str
+    code: str
 
     @property
     def key(self) -> str:
@@ -71,7 +75,7 @@ class Training:
         for name in ("home", "threads"):
             del value[name]
         value["tree"] = str(self.tree)
-        text = json.dumps([value, code_version()], sort_keys=True)
+        text = json.dumps(value, sort_keys=True)
         return sha256(text.encode()).hexdigest()
 
     @property
