@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
-from branchsearch.report.findings import Findings, TrialResult
+from branchsearch.report.findings import Findings
 from branchsearch.report.front import feasible, front, gained
 from branchsearch.space.cost import Cost
 from branchsearch.task import Task
@@ -99,8 +99,3 @@ def as_json(
 def means(seeds: Sequence[Metrics]) -> dict[str, float]:
     """Each task's metric, mean over the seeds."""
     return {task: fmean(seed[task] for seed in seeds) for task in seeds[0]}
-
-
-def trial_of(findings: Findings, tree: Tree) -> TrialResult | None:
-    """The trial that trained a tree."""
-    return next((t for t in findings.trials if t.tree == tree and t.delta is not None), None)

@@ -196,12 +196,6 @@ class Reproducibility(_Spec):
     seed: int = Field(default=0, ge=0, description="of every random draw of the job")
 
 
-class ExportSpec(_Spec):
-    """What is handed out in the end."""
-
-    enabled: bool = Field(default=True, description="whether the best network is exported")
-
-
 _DELTA = Objective(metric="delta", direction=Direction.MAXIMIZE)
 
 
