@@ -1,0 +1,87 @@
+"""What measures of affinity compare tasks by: four kinds of evidence, and how each is made.
+
+Shape letters: S = stages, T = tasks, N = steps of training, G = weights of one stage.
+
+==========  ==================  ================================================================
+kind        as a value          made by
+==========  ==================  ================================================================
+features    ``Features``        ``gram`` of what a task's own network makes of the probe images
+gradients   [S, N, T, T]        ``gradient_products`` at every stage and step of a shared network
+losses      ``Lookahead``       losses before and after a step on one task's gradient
+gains       [S + 1, T, T]       trained networks of two tasks
+==========  ==================  ================================================================
+
+Gains: entry [d, i, j] is how much better (higher is better, any unit that all share) task i is in
+a network with task j when the two share the first d stages; NaN where no such network was trained.
+The diagonal is not read.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from branchsearch.affinity.gram import Gram, gram
+
+__all__ = ["Features", "Gram", "Lookahead", "gradient_products", "gram"]
+
+#: Shape [S][T]: at every stage what every task's network makes of the same probe images.
+Features = Sequence[Sequence[Gram]]
+
+
+@dataclass(frozen=True, slots=True)
+class Lookahead:
+    """Losses before and after trial steps, at N moments of the training of a shared network.
+
+    Attributes:
+        before: Shape [N, T]: the loss of each task; positive.
+        after: Shape [S, N, T, T]: entry [s, n, i, j] is the loss of task j after one step with task
+            i's gradient of the weights of stage s; all other weights stay.
+    """
+
+    before: Float[np.ndarray, "N T"]
+    after: Float[np.ndarray, "S N T T"]
+
+    def __post_init__(self) -> None:
+        steps, tasks = self.before.shape
+        if self.after.shape[1:] != (steps, tasks, tasks):
+            raise ValueError(
+                f"losses after {self.after.shape} do not fit losses before {self.before.shape}; "
+                f"needed are [stages, steps, tasks, tasks] and [steps, tasks]"
+            )
+        if not (np.isfinite(self.before).all() and (self.before > 0).all()):
+            step, task = np.argwhere(~(np.isfinite(self.before) & (self.before > 0)))[0]
+            raise ValueError(
+                f"the loss of task {task} before step {step} is {self.before[step, task]}; "
+                f"a share of it can only be said of a positive number"
+            )
+        if not np.isfinite(self.after).all():
+            stage, step, source, task = np.argwhere(~np.isfinite(self.after))[0]
+            raise ValueError(
+                f"the loss of task {task} is {self.after[stage, step, source, task]} after step "
+                f"{step} on task {source}'s gradient of stage {stage}"
+            )
+
+
+def gradient_products(gradients: Float[Tensor, "T G"]) -> Float[np.ndarray, "T T"]:
+    """Inner products of the tasks' gradients of one stage's weights, in double.
+
+    Args:
+        gradients: One flat gradient per task, of the same weights; zeros where a task has none.
+
+    Raises:
+        ValueError: A gradient is NaN or infinite.
+    """
+    products = torch.zeros(len(gradients), len(gradients), dtype=torch.float64)
+    # in pieces: a double copy of all would be large
+    for start in range(0, gradients.shape[1], 2**20):
+        piece = gradients.detach()[:, start : start + 2**20].double()
+        products += (piece @ piece.T).cpu()
+    unclean = (~products.diagonal().isfinite()).nonzero().flatten().tolist()
+    if unclean:
+        raise ValueError(f"gradients of tasks {unclean} are NaN or inf")
+    result: Float[np.ndarray, "T T"] = products.numpy()
+    return result
