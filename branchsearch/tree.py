@@ -2,6 +2,7 @@
 
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import chain, pairwise
 from typing import Self
 
@@ -42,10 +43,7 @@ class Tree:
     def __post_init__(self) -> None:
         if not self.tasks or not self.branches:
             raise ValueError("a tree has at least one task and one stage")
-        for task in self.tasks:
-            check_task_name(task)
-        if list(self.tasks) != sorted(set(self.tasks)):
-            raise ValueError(f"tasks are not sorted and distinct: {self.tasks}")
+        _check_tasks(self.tasks)
         for stage, row in enumerate(self.branches):
             if len(row) != len(self.tasks) or row != _numbered(row):
                 raise ValueError(f"stage {stage} does not number its branches in order: {row}")
@@ -103,6 +101,14 @@ class Tree:
         above = self.branches[stage - 1] if stage else (0,) * len(self.tasks)
         feeds = dict(zip(self.branches[stage], above, strict=True))
         return tuple(feeds[branch] for branch in range(self.widths[stage]))
+
+
+@lru_cache  # a space makes millions of trees over the same tasks
+def _check_tasks(tasks: tuple[str, ...]) -> None:
+    for task in tasks:
+        check_task_name(task)
+    if list(tasks) != sorted(set(tasks)):
+        raise ValueError(f"tasks are not sorted and distinct: {tasks}")
 
 
 def check_task_name(name: str) -> None:

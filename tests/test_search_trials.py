@@ -24,11 +24,12 @@ from branchsearch.search.samplers.stock import nsga2, tpe
 from branchsearch.search.source import Work
 from branchsearch.search.trials import OBJECTIVES, End, StudyTrials
 from branchsearch.space.cost import Cost, CostTable
+from branchsearch.space.extremes import extremes
 from branchsearch.space.space import Space
 from branchsearch.tree import Tree
 
 SPACE = Space.of("abc", 2)
-ALL, NONE = SPACE.extremes()
+ALL, NONE = extremes(SPACE)
 EPOCHS = 3
 
 #: What the engine reports of a training that raised an exception.
@@ -215,7 +216,7 @@ def test_a_tree_enqueued_again_is_a_repeat(stored: Study):
 )
 @pytest.mark.parametrize("workers", [1, 3])
 def test_a_space_is_exhausted_once_every_tree_has_a_trial(study: Study, space: Space, workers: int):
-    trials = source(study, problem_of(space), first=space.extremes(), trials=100)
+    trials = source(study, problem_of(space), first=extremes(space), trials=100)
     trained: list[Tree] = []
     while not trials.finished:
         works = [work for _ in range(workers) if (work := trials.next()) is not None]
@@ -229,7 +230,7 @@ def test_a_space_is_exhausted_once_every_tree_has_a_trial(study: Study, space: S
 
 def test_asking_an_exhausted_space_again_does_not_fill_the_study(study: Study):
     space = Space.of("ab", 1)
-    trials = source(study, problem_of(space), first=space.extremes(), trials=100)
+    trials = source(study, problem_of(space), first=extremes(space), trials=100)
     works = [handed_out(trials), handed_out(trials)]
     assert [trials.next() for _ in range(20)] == [None] * 20
     assert trials.end is None

@@ -8,10 +8,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from branchsearch.affinity.estimate import pair_trees
+from branchsearch.affinity.features import feature_bytes, spooled_bytes
+from branchsearch.affinity.measure import Reads
 from branchsearch.jobs.check import CheckedJob
+from branchsearch.jobs.measures import find_measures
 from branchsearch.jobs.training import build_backbone, build_heads
 from branchsearch.model.branched import BranchedNetwork
 from branchsearch.space.cost import Cost
+from branchsearch.space.extremes import extremes
 from branchsearch.tree import Tree
 
 #: Spaces up to this size are listed to count the trees within the budget.
@@ -55,6 +60,9 @@ class Plan:
         cheapest: Sharing everything.
         dearest: Sharing nothing, as far as stages may split.
         baselines: Trainings of the first step.
+        pairs: Trainings of two tasks together, for the measures of affinity that need them.
+        spool_mib: Disk that the features of the probe images take for a while, one network after
+            the other; 0 where they fit into memory.
         trials: Trainings of the search, at most.
         confirmations: Trainings of the last step, at most.
         seconds: Estimated wall-clock time of the steps that train, from this machine's training
@@ -70,6 +78,8 @@ class Plan:
     cheapest: Network
     dearest: Network
     baselines: int
+    pairs: int
+    spool_mib: float
     trials: int
     confirmations: int
     seconds: Mapping[str, float]
@@ -86,7 +96,7 @@ def plan(job: CheckedJob) -> Plan:
     """Count and measure; takes about a second and starts nothing."""
     spec, space = job.spec, job.space
     tasks, trees = len(space.tasks), space.space
-    narrowest, widest = trees.extremes()
+    narrowest, widest = extremes(trees)
     cheapest, dearest = _measured(job, narrowest), _measured(job, widest)
     allowed = sum(map(job.allows, trees)) if trees.count() <= _LISTED else None
     trials = min(spec.budget.max_trials, trees.count() if allowed is None else allowed)
@@ -97,8 +107,12 @@ def plan(job: CheckedJob) -> Plan:
     middle = (cheapest.step_seconds + dearest.step_seconds) / 2
     at_once = spec.resources.max_concurrent_trials
     short, full = spec.trial.epochs * steps / at_once, spec.confirm.epochs * steps / at_once
+    reads = {measure.reads for measure in find_measures(spec.affinity.measures).values()}
+    names = trees.tasks if Reads.GAINS in reads else ()
+    pairs = len(pair_trees(names, trees.stages))
     seconds = {
         "baselines": short * (one_of_each + cheapest.step_seconds),
+        "affinity": short * pairs * 2 / tasks * middle,
         "search": short * trials * middle,
         "confirm": full * spec.confirm.seeds * (one_of_each + confirmed * middle),
     }
@@ -110,6 +124,8 @@ def plan(job: CheckedJob) -> Plan:
         cheapest=cheapest,
         dearest=dearest,
         baselines=tasks + 1,
+        pairs=pairs,
+        spool_mib=_spooled_bytes(job) / 2**20 if Reads.FEATURES in reads else 0.0,
         trials=trials,
         confirmations=spec.confirm.seeds * (tasks + confirmed),
         seconds=seconds,
@@ -117,6 +133,13 @@ def plan(job: CheckedJob) -> Plan:
         core_hours=hours * at_once * spec.resources.num_cpus,
         gpu_hours=hours * at_once * spec.resources.num_gpus,
     )
+
+
+def _spooled_bytes(job: CheckedJob) -> int:
+    space = job.space
+    backbone = build_backbone((space.spec.backbone.name, space.spec.backbone.args))
+    images = space.collection.counts["probe"]
+    return spooled_bytes(feature_bytes(backbone.modules, space.collection.image_size, images))
 
 
 def _measured(job: CheckedJob, tree: Tree) -> Network:

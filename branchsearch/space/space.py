@@ -1,44 +1,60 @@
 """Which trees may be built."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from itertools import combinations
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from itertools import pairwise
 from random import Random
 
-from branchsearch.space.count import count_trees, first_part_counts
+from branchsearch.space.chains import Chains
+from branchsearch.space.cost import CostTable
+from branchsearch.space.forests import MOST_TASKS, Forests
+from branchsearch.space.limits import NO_LIMITS, Bound, Limits
+from branchsearch.space.widths import CannotCount, WidthSequences
 from branchsearch.tree import Tree
 
-#: One branch per stage and part: shape [S] of sets of task numbers.
-_Forest = list[list[frozenset[int]]]
+#: Trees drawn in vain before a space is held to be empty, or as good as.
+_PATIENCE = 100_000
+
+
+class EmptySpace(ValueError):
+    """No tree keeps to all limits, or none was found."""
 
 
 @dataclass(frozen=True, slots=True)
 class Space:
-    """The trees of T tasks over S stages in which branches part only where they may.
+    """The trees of T tasks over S stages that keep to limits.
+
+    Trees are counted, listed, ranked, found by rank and drawn exactly under limits on stages and
+    widths at any number of tasks, and under limits on pairs up to ``MOST_TASKS`` tasks. Costs
+    count copies, so they are limits on widths; over very many tasks and stages they take too many
+    values to count. Where counting is out of reach, ``CannotCount`` says so; trees are then drawn
+    without the limit, and those that break it are passed over, which is uniform all the same.
 
     Attributes:
         tasks: The T task names, sorted.
         may_split: Shape [S]: whether branches may part at that stage. At the first stage all tasks
             share one branch unless it may split.
+        limits: What a tree must keep to beyond that.
 
     Raises:
-        ValueError: No stage, or names that make no tree.
+        ValueError: No stage, names that make no tree, or limits that do not fit them.
     """
 
     tasks: tuple[str, ...]
     may_split: tuple[bool, ...]
-    _free: int = field(init=False, repr=False, compare=False)
+    limits: Limits = NO_LIMITS
 
     def __post_init__(self) -> None:
         Tree.share_all(self.tasks, len(self.may_split))  # refuses what no tree can hold
         if list(self.tasks) != sorted(self.tasks):
             raise ValueError(f"tasks are not sorted: {self.tasks}")
-        object.__setattr__(self, "_free", sum(self.may_split))
+        self.limits.check(self.tasks, self.stages)
 
     @classmethod
-    def of(cls, tasks: Sequence[str], stages: int) -> "Space":
-        """The space of all trees."""
-        return cls(tuple(sorted(tasks)), (True,) * stages)
+    def of(cls, tasks: Sequence[str], stages: int, limits: Limits | None = None) -> "Space":
+        """The space of all trees that keep to the limits."""
+        return cls(tuple(sorted(tasks)), (True,) * stages, limits or NO_LIMITS)
 
     @property
     def stages(self) -> int:
@@ -48,40 +64,93 @@ class Space:
     @property
     def free_stages(self) -> int:
         """The number of stages at which branches may part."""
-        return self._free
+        return sum(self.may_split)
 
-    def __len__(self) -> int:
-        """The number of trees, exact; at most ``sys.maxsize`` (use ``count`` beyond)."""
-        return self.count()
+    def within(self, costs: CostTable, budget: Mapping[str, int]) -> "Space":
+        """The part of the space whose trees keep to a budget.
+
+        Args:
+            costs: What stages and heads cost.
+            budget: Upper bounds, by the names in ``branchsearch.space.cost.COSTS``.
+        """
+        heads = costs.heads.values()
+        bounds = [
+            Bound(
+                name,
+                prices=tuple(getattr(stage, name) for stage in costs.stages),
+                rest=sum(getattr(head, name) for head in heads),
+                most=most,
+            )
+            for name, most in budget.items()
+        ]
+        limits = replace(self.limits, bounds=(*self.limits.bounds, *bounds))
+        return replace(self, limits=limits)
 
     def __contains__(self, tree: Tree) -> bool:
         if tree.tasks != self.tasks or len(tree.branches) != self.stages:
             return False
-        rows = zip(tree.branches, self._above(tree), self.may_split, strict=True)
-        return all(may_split or row == above for row, above, may_split in rows)
-
-    def _above(self, tree: Tree) -> list[tuple[int, ...]]:
-        return [(0,) * len(self.tasks), *tree.branches[:-1]]
+        rows = pairwise(((0,) * len(self.tasks), *tree.branches))
+        stays = (above == row for above, row in rows)
+        return all(
+            may_split or stays for may_split, stays in zip(self.may_split, stays, strict=True)
+        ) and self.limits.allow(tree)
 
     def count(self) -> int:
-        """The number of trees, exact at any size."""
-        return count_trees(len(self.tasks), self.free_stages)
+        """The number of trees, exact.
+
+        Raises:
+            CannotCount: See the class.
+        """
+        return self._listing().trees()
 
     def __iter__(self) -> Iterator[Tree]:
-        """Every tree once, lazily, in a fixed order that begins with sharing all."""
-        everything = frozenset(range(len(self.tasks)))
-        return map(self._tree, _forests(everything, self.free_stages))
+        """Every tree once, lazily, in a fixed order that begins with sharing most.
+
+        Raises:
+            CannotCount: See the class.
+        """
+        return (Tree(self.tasks, rows) for rows in self._listing())
+
+    def rank(self, tree: Tree) -> int:
+        """The place of a tree in the order of the space, from 0.
+
+        Raises:
+            ValueError: The tree is not in the space.
+            CannotCount: See the class.
+        """
+        if tree not in self:
+            raise ValueError(f"{tree} is not in the space")
+        return self._listing().rank(tree.branches)
+
+    def unrank(self, rank: int) -> Tree:
+        """The tree at a place in the order of the space.
+
+        Raises:
+            IndexError: There are not so many trees.
+            CannotCount: See the class.
+        """
+        if not 0 <= rank < (trees := self.count()):
+            raise IndexError(f"rank {rank} of a space of {trees} trees")
+        return Tree(self.tasks, self._listing().at(rank))
 
     def sample(self, random: Random) -> Tree:
-        """One tree, each with the same probability."""
-        members = list(range(len(self.tasks)))
-        return self._tree(_random_forest(members, self.free_stages, random))
+        """One tree, each with the same probability.
 
-    def extremes(self) -> tuple[Tree, Tree]:
-        """The trees that share all that may be shared, and as little as may be."""
-        free = max(1, self.free_stages)
-        all_, none = Tree.share_all(self.tasks, free), Tree.share_none(self.tasks, free)
-        return self.widen(all_), self.widen(none)
+        Raises:
+            EmptySpace: There is no tree; or trees cannot be counted, and many drawn without regard
+                to what makes counting hard all broke a limit.
+        """
+        if self.countable:
+            trees = self.count()
+            if not trees:
+                raise EmptySpace(f"no tree of {len(self.tasks)} tasks keeps to all limits")
+            return self.unrank(random.randrange(trees))  # exact: counts outgrow floats
+        wider = self._wider()
+        for _ in range(_PATIENCE):
+            tree = wider.sample(random)
+            if tree in self:
+                return tree
+        raise EmptySpace(f"none of {_PATIENCE:,} trees drawn at random keeps to all limits")
 
     def widen(self, tree: Tree) -> Tree:
         """Build the tree that a tree over the free stages alone stands for."""
@@ -97,59 +166,32 @@ class Space:
         ]
         return Tree(tree.tasks, tuple(kept))
 
-    def _tree(self, forest: _Forest) -> Tree:
-        rows = iter(forest)
-        parts = [frozenset(range(len(self.tasks)))]
-        labels = []
-        for may_split in self.may_split:
-            parts = next(rows) if may_split else parts
-            labels.append(
-                [
-                    next(n for n, part in enumerate(parts) if t in part)
-                    for t in range(len(self.tasks))
-                ]
-            )
-        return Tree.from_labels(self.tasks, labels)
+    @property
+    def countable(self) -> bool:
+        """Whether trees can be counted and ranked."""
+        try:
+            self.count()
+        except CannotCount:
+            return False
+        return True
+
+    def _listing(self) -> Chains | Forests:
+        return _listing(self.tasks, self.may_split, self.limits)
+
+    def _wider(self) -> "Space":
+        """The space without the limits that make counting hard."""
+        return replace(self, limits=replace(self.limits, pairs=(), bounds=()))
 
 
-def _forests(members: frozenset[int], stages: int) -> Iterator[_Forest]:
-    """Every way to split one branch over the stages left; the coarsest first."""
-    if stages == 0:
-        yield []
-        return
-    if not members:
-        yield [[] for _ in range(stages)]
-        return
-    first, *others = sorted(members)
-    for size in range(len(others), -1, -1):
-        for companions in combinations(others, size):
-            part = frozenset((first, *companions))
-            for below in _forests(part, stages - 1):
-                for beside in _forests(members - part, stages):
-                    yield _joined(part, below, beside)
-
-
-def _random_forest(members: list[int], stages: int, random: Random) -> _Forest:
-    """A uniform one: the first task's part has each size as often as trees have it."""
-    if stages == 0:
-        return []
-    if not members:
-        return [[] for _ in range(stages)]
-    counts = first_part_counts(len(members), stages)
-    place = random.randrange(sum(counts))  # exact: counts outgrow floats
-    size = 1
-    while place >= counts[size - 1]:
-        place -= counts[size - 1]
-        size += 1
-    part = [members[0], *random.sample(members[1:], size - 1)]
-    left = [task for task in members if task not in part]
-    return _joined(
-        frozenset(part),
-        _random_forest(sorted(part), stages - 1, random),
-        _random_forest(left, stages, random),
-    )
-
-
-def _joined(part: frozenset[int], below: _Forest, beside: _Forest) -> _Forest:
-    """Put a part, with what becomes of it, beside what becomes of the other tasks."""
-    return [[part, *beside[0]], *(a + b for a, b in zip(below, beside[1:], strict=True))]
+@lru_cache(maxsize=64)  # counts are kept in it, and a space is asked again and again
+def _listing(
+    tasks: tuple[str, ...], may_split: tuple[bool, ...], limits: Limits
+) -> Chains | Forests:
+    if not limits.pairs:
+        return Chains(WidthSequences(len(tasks), may_split, limits))
+    if len(tasks) > MOST_TASKS:
+        raise CannotCount(
+            f"trees with limits on pairs are counted and ranked up to {MOST_TASKS} tasks, "
+            f"and here are {len(tasks)}; they can still be drawn"
+        )
+    return Forests(tasks, may_split, limits)

@@ -16,6 +16,7 @@ from branchsearch.search.problem import Problem
 from branchsearch.search.samplers.fresh import FreshSampler, SpaceExhausted
 from branchsearch.search.samplers.ranked import RankedSampler
 from branchsearch.space.cost import Cost, CostTable
+from branchsearch.space.extremes import extremes
 from branchsearch.space.space import Space
 from branchsearch.tree import Tree
 
@@ -111,7 +112,7 @@ def test_neither_failed_nor_stopped_nor_running_trials_lead_astray(
 
 def test_a_tree_that_is_enqueued_is_what_is_asked(sampler: Callable[[Problem], Make]):
     study = grown(sampler(BOUNDED), BOUNDED, 5, state=of_every_kind)[0]
-    for tree in BOUNDED.space.extremes():
+    for tree in extremes(BOUNDED.space):
         study.enqueue_trial(params_of(BOUNDED.space, tree))
         assert ask(study, sampler(BOUNDED), BOUNDED, seed=9)[0] == tree
 

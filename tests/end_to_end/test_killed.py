@@ -21,6 +21,7 @@ from branchsearch.jobs.gather import Seen
 from branchsearch.jobs.home import Home
 from branchsearch.jobs.job import JobState
 from branchsearch.jobs.pipeline import result, seen
+from branchsearch.space.extremes import extremes
 from tests.specs import tiny
 
 pytestmark = [pytest.mark.ray, pytest.mark.filterwarnings("ignore::ResourceWarning")]
@@ -72,7 +73,7 @@ def check_whole(found: Seen) -> None:
     assert {t.state for t in trials} <= {TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL}
     trees = Counter(t.user_attrs["tree"] for t in counted)
     assert set(trees.values()) == {1}, SEED
-    assert {str(tree) for tree in check_job(tiny()).space.space.extremes()} <= trees.keys()
+    assert {str(tree) for tree in extremes(check_job(tiny()).space.space)} <= trees.keys()
     given = result(found)
     assert given.report.is_file()
     assert (given.export / "proof.json").is_file()

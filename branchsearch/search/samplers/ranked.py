@@ -12,6 +12,7 @@ from branchsearch.search.outcome import known_trees
 from branchsearch.search.parameters import distributions, params_of
 from branchsearch.search.problem import Problem
 from branchsearch.space.criterion import ranked
+from branchsearch.space.extremes import extremes
 from branchsearch.space.space import Space
 from branchsearch.tree import Tree
 
@@ -30,7 +31,7 @@ class RankedSampler(BaseSampler):
 
     def __init__(self, ranking: Iterable[Tree], space: Space, *, seed: int) -> None:
         self._ranking = tuple(ranking)
-        self._last = self._ranking[-1] if self._ranking else space.extremes()[0]
+        self._last = self._ranking[-1] if self._ranking else extremes(space)[0]
         self._space = space
         self._others = RandomSampler(seed=seed)
 
