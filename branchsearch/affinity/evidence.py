@@ -26,10 +26,34 @@ from torch import Tensor
 
 from branchsearch.affinity.gram import Gram, gram
 
-__all__ = ["Features", "Gram", "Lookahead", "gradient_products", "gram"]
+__all__ = ["Features", "Gram", "Lookahead", "common_images", "gradient_products", "gram"]
 
 #: Shape [S][T]: at every stage what every task's network makes of the same probe images.
 Features = Sequence[Sequence[Gram]]
+
+
+def common_images(features: Features, *, least: int = 3) -> int:
+    """How many probe images all tasks saw.
+
+    That they are the same images in the same order cannot be seen from features; whoever reads the
+    features sees to it.
+
+    Raises:
+        ValueError: A task saw another number of images than the rest, or all saw too few.
+    """
+    images = features[0][0].images
+    for stage, row in enumerate(features):
+        for task, each in enumerate(row):
+            if each.images != images:
+                first = features[0][0].source or "task 0 at stage 0"
+                source = each.source or f"task {task} at stage {stage}"
+                raise ValueError(
+                    f"all tasks must see the same probe images, but {first} has {images} and "
+                    f"{source} has {each.images}"
+                )
+    if images < least:
+        raise ValueError(f"needs at least {least} probe images, got {images}")
+    return images
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,68 +1,139 @@
 """Representation similarity analysis: do two networks find the same images alike?
 
-Shape letters: I = probe images, F = flattened features, P = I (I - 1) / 2 pairs of images,
-T = tasks.
+Shape letters: K = probe images, P = K (K - 1) / 2 pairs of them, T = tasks, S = stages.
+
+At each stage, every task's network says how unlike every two probe images are; two tasks are alike
+as far as these dissimilarities rise together.
+
+=================  ====================================  ========================
+measure            dissimilarity of two images           agreement of two tasks
+=================  ====================================  ========================
+``RSA``            one minus Pearson's correlation       Spearman's, by ranks
+``RSA_PEARSON``    one minus Pearson's correlation       Pearson's
+``RSA_EUCLIDEAN``  squared Euclidean distance            Spearman's, by ranks
+=================  ====================================  ========================
+
+Kendall's agreement, which costs far more, is in ``branchsearch.affinity.kendall``.
 
 Source: K. Dwivedi and G. Roig, "Representation Similarity Analysis for Efficient Task Taxonomy &
 Transfer Learning", CVPR 2019; used per branching point by S. Vandenhende et al., "Branched
-Multi-Task Networks: Deciding What Layers To Share", BMVC 2020.
+Multi-Task Networks: Deciding What Layers To Share", BMVC 2020. N. Kriegeskorte et al.,
+"Representational similarity analysis", Frontiers in Systems Neuroscience 2008, where it comes from.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
+import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
+from branchsearch.affinity.correlation import products, unit_rows
+from branchsearch.affinity.evidence import Features, common_images
+from branchsearch.affinity.gram import Gram
+from branchsearch.affinity.measure import Estimate, Measure, Reads
+from branchsearch.affinity.ranking import Ranking
+from branchsearch.affinity.rdm import one_minus_pearson, squared_euclidean, triangle
+from branchsearch.affinity.uncertainty import chance_level, interval, of_symmetric, resamples
 
-def task_affinity(
-    features: Sequence[Float[Tensor, "I _"]],
-) -> Float[Tensor, "T T"]:
-    """Compare the tasks at one branching point by their dissimilarity matrices.
+Dissimilarity = Callable[[Gram], Float[Tensor, " P"]]
 
-    Args:
-        features: One [I, F] matrix per task: what its network makes of the same I probe images, in
-            the same order. F may differ between tasks.
 
-    Returns:
-        Spearman's rank correlation of every two tasks' dissimilarities, in [-1, 1] without unit:
-        symmetric, ones on the diagonal, higher where sharing costs less.
+def spearman(
+    features: Features, dissimilarity: Dissimilarity = one_minus_pearson
+) -> Float[np.ndarray, "S T T"]:
+    """Spearman's rank correlation of every two tasks' dissimilarities, in [-1, 1].
 
     Raises:
-        ValueError: The tasks saw different numbers of images; fewer than 3; an image whose features
-            are all equal; or a task that finds every two images equally alike. None of these has a
-            correlation.
+        ValueError: Tasks saw different numbers of images, or fewer than 3; an image's features are
+            all equal (with Pearson's dissimilarity); or a task finds every two images equally
+            alike. The message says which.
     """
-    images = [len(task) for task in features]
-    if len(set(images)) != 1:
-        raise ValueError(f"all tasks must see the same probe images, but they saw {images}")
-    ranks_TP = torch.stack([_ranks(image_dissimilarity(task)) for task in features])
-    blind = ranks_TP.std(dim=1) == 0
-    if blind.any():
-        raise ValueError(f"every two images are equally alike to tasks {_positions(blind)}")
-    return torch.corrcoef(ranks_TP).reshape(len(features), len(features)).clamp(-1, 1)
+    common_images(features)
+    return np.stack([products(_ranked(stage, dissimilarity)) for stage in features])
 
 
-def image_dissimilarity(features_IF: Float[Tensor, "I F"]) -> Float[Tensor, " P"]:
-    """One minus Pearson's correlation of every two images' features, in [0, 2], upper triangle."""
-    images = len(features_IF)
-    if images < 3:
-        raise ValueError(f"needs at least 3 probe images to rank their pairs, got {images}")
-    flat = features_IF.std(dim=1) == 0
-    if flat.any():
-        raise ValueError(f"features are all equal for images {_positions(flat)}")
-    row, column = torch.triu_indices(images, images, offset=1)
-    return 1 - torch.corrcoef(features_IF)[row, column]
+def pearson(features: Features) -> Float[np.ndarray, "S T T"]:
+    """Pearson's correlation of every two tasks' dissimilarities; raises as ``spearman``."""
+    common_images(features)
+    return np.stack([products(unit_rows(dissimilarities(stage))) for stage in features])
 
 
-def _ranks(values: Float[Tensor, " P"]) -> Float[Tensor, " P"]:
-    """Ranks from 1; equal values share their mean rank."""
-    _, group, sizes = torch.unique(values, return_inverse=True, return_counts=True)
-    # in double: sums over the pairs of 500 images pass what a float counts exactly
-    mean_rank: Tensor = sizes.cumsum(0).double() - (sizes - 1) / 2
-    return mean_rank[group]
+def estimate_spearman(
+    features: Features,
+    dissimilarity: Dissimilarity = one_minus_pearson,
+    *,
+    draws: int,
+    seed: int,
+) -> Estimate:
+    """The same with intervals and chance levels, resamples ranked anew."""
+    common_images(features)
+
+    def drawn(stage: Sequence[Gram]) -> Iterator[Float[np.ndarray, "T T"]]:
+        rankings = [Ranking.of(dissimilarity(task)) for task in stage]
+        for counts in pair_counts(stage[0], draws=draws, seed=seed):
+            ranks = torch.stack([ranking.ranks_of_resample(counts) for ranking in rankings])
+            yield products(unit_rows(ranks, counts))
+
+    units = (_ranked(stage, dissimilarity) for stage in features)
+    return _estimate(features, units, drawn, draws=draws, seed=seed)
 
 
-def _positions(mask: Bool[Tensor, " n"]) -> list[int]:
-    positions: list[int] = mask.nonzero().flatten().tolist()
-    return positions
+def estimate_pearson(features: Features, *, draws: int, seed: int) -> Estimate:
+    """The same with intervals and chance levels."""
+    common_images(features)
+
+    def drawn(stage: Sequence[Gram]) -> Iterator[Float[np.ndarray, "T T"]]:
+        rdms = dissimilarities(stage).float()
+        for counts in pair_counts(stage[0], draws=draws, seed=seed):
+            yield products(unit_rows(rdms, counts))
+
+    units = (unit_rows(dissimilarities(stage)) for stage in features)
+    return _estimate(features, units, drawn, draws=draws, seed=seed)
+
+
+def _estimate(
+    features: Features,
+    units: Iterator[Float[Tensor, "T P"]],
+    drawn: Callable[[Sequence[Gram]], Iterator[Float[np.ndarray, "T T"]]],
+    *,
+    draws: int,
+    seed: int,
+) -> Estimate:
+    rows = []
+    for stage, unit in zip(features, units, strict=True):
+        images = stage[0].images
+        pairs = torch.triu_indices(images, images, offset=1, device=unit.device)
+        values = products(unit)
+        chance = chance_level(unit, pairs, images=images, draws=draws, seed=seed)
+        rows.append((values, *interval(values, list(drawn(stage))), chance))
+    values, low, high, chance = (np.stack(column) for column in zip(*rows, strict=True))
+    return of_symmetric(values, low, high, chance)
+
+
+def pair_counts(features: Gram, *, draws: int, seed: int) -> Iterator[Float[Tensor, " P"]]:
+    """How often each pair is in a resample; pairs of an image with itself are left out."""
+    for counts in resamples(features.images, draws=draws, seed=seed):
+        times = torch.from_numpy(counts).to(features.products.device).float()
+        yield triangle(torch.outer(times, times))
+
+
+def dissimilarities(stage: Sequence[Gram]) -> Float[Tensor, "T P"]:
+    """One minus Pearson's correlation, for every task at a stage."""
+    return torch.stack([one_minus_pearson(task) for task in stage])
+
+
+def _ranked(stage: Sequence[Gram], dissimilarity: Dissimilarity) -> Float[Tensor, "T P"]:
+    return unit_rows(torch.stack([Ranking.of(dissimilarity(task)).ranks() for task in stage]))
+
+
+#: Spearman's agreement of Pearson's dissimilarities: the measure of the papers.
+RSA = Measure(Reads.FEATURES, symmetric=True, values=spearman, estimate=estimate_spearman)
+RSA_PEARSON = Measure(Reads.FEATURES, symmetric=True, values=pearson, estimate=estimate_pearson)
+RSA_EUCLIDEAN = Measure(
+    Reads.FEATURES,
+    symmetric=True,
+    values=partial(spearman, dissimilarity=squared_euclidean),
+    estimate=partial(estimate_spearman, dissimilarity=squared_euclidean),
+)

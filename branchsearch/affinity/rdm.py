@@ -1,0 +1,76 @@
+"""How unlike images are to a network: the strict upper triangle of its dissimilarity matrix.
+
+Shape letters: K = probe images, P = K (K - 1) / 2 pairs of different images, row by row.
+
+Only that triangle is ever compared. The diagonal and the mirrored half hold nothing new, and with
+their zeros or ones two unrelated networks would seem much alike.
+"""
+
+from functools import lru_cache
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from branchsearch.affinity.gram import Gram
+
+
+def one_minus_pearson(features: Gram) -> Float[Tensor, " P"]:
+    """One minus Pearson's correlation of every two images' features, in [0, 2], in double.
+
+    Raises:
+        ValueError: An image's features are all equal, so that they correlate with nothing.
+    """
+    total = features.sums + features.mean_sum
+    covariance = features.products.double() + features.with_mean
+    covariance += (features.with_mean + features.mean_square)[:, None]
+    covariance.addr_(total, total, alpha=-1 / features.columns)
+    spread = covariance.diagonal().clone()
+    spread[list(features.flat)] = 0
+    flat = (spread <= 0).nonzero().flatten().tolist()
+    if flat:
+        raise ValueError(f"{features.source}: features are all equal for images {some(flat)}")
+    scale = spread.rsqrt()
+    covariance *= scale
+    covariance *= scale[:, None]
+    return _clean(1 - triangle(covariance), features, scale=1.0)
+
+
+def squared_euclidean(features: Gram) -> Float[Tensor, " P"]:
+    """Squared Euclidean distance of every two images' features, in double."""
+    products = features.products.double()
+    norms = products.diagonal()
+    distances = triangle(norms + norms[:, None] - 2 * products).clamp(min=0)
+    return _clean(distances, features, scale=float(distances.max()))
+
+
+def triangle(matrix: Float[Tensor, "K K"]) -> Float[Tensor, " P"]:
+    """The strict upper triangle, row by row."""
+    return matrix.flatten()[_positions(len(matrix), matrix.device)]
+
+
+def some(numbers: list[int]) -> str:
+    """A list of numbers for a message: all, or how many more there are than the first eight."""
+    shown = ", ".join(map(str, numbers[:8]))
+    return f"[{shown}]" if len(numbers) <= 8 else f"[{shown}, … {len(numbers) - 8} more]"
+
+
+def _clean(
+    dissimilarities: Float[Tensor, " P"], features: Gram, *, scale: float
+) -> Float[Tensor, " P"]:
+    """Without differences that are rounding errors; ValueError where no others are left."""
+    double = features.products.dtype == torch.float64
+    spread = float(dissimilarities.max() - dissimilarities.min())
+    if not spread > (1e-12 if double else 1e-6) * scale:
+        raise ValueError(f"{features.source}: every two images are equally alike")
+    if not double:
+        return dissimilarities
+    # equal dissimilarities must be equal to the last bit, or they are no ties
+    return (dissimilarities / scale).round(decimals=12) * scale
+
+
+@lru_cache(maxsize=4)
+def _positions(images: int, device: torch.device) -> Int[Tensor, " P"]:
+    row, column = torch.triu_indices(images, images, offset=1, device=device)
+    positions: Int[Tensor, " P"] = row * images + column
+    return positions

@@ -1,0 +1,129 @@
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import spearmanr
+from torch import Tensor
+
+from branchsearch.affinity import gram as module
+from branchsearch.affinity.gram import gram
+from branchsearch.affinity.rdm import one_minus_pearson
+from tests.evidence import features
+
+
+def in_double(rows: Tensor) -> np.ndarray:
+    """Dissimilarities by NumPy, all in double."""
+    return 1 - np.corrcoef(rows.double().numpy())[np.triu_indices(len(rows), 1)]
+
+
+@given(st.integers(0, 2**31), st.lists(st.integers(1, 29), max_size=4))
+def test_how_columns_are_cut_does_not_matter(seed: int, cuts: list[int]):
+    rows = features(seed) + 5
+    whole, chunked = gram(rows), gram(rows.tensor_split(sorted(cuts), dim=1))
+    torch.testing.assert_close(one_minus_pearson(chunked), one_minus_pearson(whole))
+    centred = rows - rows.mean(dim=0)
+    torch.testing.assert_close(chunked.products, centred @ centred.T)
+    assert chunked.columns == 30
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
+@pytest.mark.parametrize("kind", ["plain", "relu", "large mean", "bright images", "alike images"])
+def test_error_against_double_is_as_stated(dtype: torch.dtype, kind: str):
+    rows = features(1, 60, 9000)
+    if kind == "relu":
+        rows = (rows + 0.5).relu()
+    elif kind == "large mean":
+        rows = rows + 1000
+    elif kind == "bright images":
+        rows = rows + 1000 * features(2, 60, 1)
+    elif kind == "alike images":
+        rows = features(2, 1, 9000) * 30 + rows
+    rows = rows.to(dtype)  # what is lost here is no error of ours
+    if dtype == torch.bfloat16 and kind in ("large mean", "bright images"):
+        rows = (features(1, 60, 9000) + 10).to(dtype)
+    ours, exact = one_minus_pearson(gram(rows)).numpy(), in_double(rows)
+    assert np.abs(ours - exact).max() < 1e-7
+    assert spearmanr(ours, exact).statistic > 1 - 1e-7
+
+
+def test_double_stays_double():
+    rows = features(3, 20, 6000) + 100
+    exact = in_double(rows)
+    np.testing.assert_allclose(one_minus_pearson(gram(rows)).numpy(), exact, atol=1e-12)
+
+
+def test_of_a_stream_one_chunk_is_held_at_a_time():
+    alive = 0
+
+    def stream() -> Iterator[Tensor]:
+        nonlocal alive
+        for number in range(5):
+            assert alive <= 1  # the one before may still be in the loop's hands
+            chunk = features(number)
+            alive += 1
+            yield chunk
+            alive -= 1
+
+    assert gram(stream()).columns == 150
+
+
+def test_pieces_of_a_chunk_make_no_difference(monkeypatch: pytest.MonkeyPatch):
+    rows = features(4, size=100)
+    whole = gram(rows)
+    monkeypatch.setitem(module._COLUMNS, "cpu", 7)
+    torch.testing.assert_close(gram(rows).products, whole.products)
+
+
+def test_features_that_want_gradients_are_read():
+    assert gram(features(0).requires_grad_()).products.requires_grad is False
+
+
+@pytest.mark.parametrize("bad", [torch.nan, torch.inf, -torch.inf])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16])
+def test_images_that_are_not_finite_are_named(bad: float, dtype: torch.dtype):
+    rows = features(0, dtype=dtype)
+    rows[[3, 7], [2, 29]] = bad
+    with pytest.raises(ValueError, match=r"^depth at stage 2: features of images \[3, 7\] are NaN"):
+        gram(rows, source="depth at stage 2")
+
+
+def test_large_features_are_no_infinite_ones():
+    rows = features(0) * 1e25
+    ours = one_minus_pearson(gram(rows.float()))
+    np.testing.assert_allclose(ours.numpy(), in_double(rows), atol=1e-6)
+
+
+def test_images_without_contrast_are_known():
+    rows = features(0, size=40)
+    rows[[1, 4]] = 5.0
+    rows[6, :20] = 5.0
+    rows[8, 8:] = rows[8, 0]
+    assert gram(rows.split(9, dim=1)).flat == (1, 4)
+
+
+def test_chunks_of_other_images_are_refused():
+    with pytest.raises(ValueError, match=r"seg: chunks of features have 12 and 11 images"):
+        gram([features(0), features(1, images=11)], source="seg")
+
+
+def test_no_features_are_refused():
+    with pytest.raises(ValueError, match="seg: there are no features"):
+        gram([], source="seg")
+
+
+def test_images_have_to_be_flattened():
+    with pytest.raises(ValueError, match=r"\[images, features\], not of shape \(2, 3, 4, 4\)"):
+        gram(torch.ones(2, 3, 4, 4))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_features_stay_on_their_device():
+    rows = features(5, 30, 5000, torch.float32)
+    there = gram(rows.cuda())
+    assert there.products.is_cuda
+    torch.testing.assert_close(
+        one_minus_pearson(there).cpu(), one_minus_pearson(gram(rows)), atol=1e-6, rtol=0
+    )
