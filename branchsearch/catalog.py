@@ -26,7 +26,17 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = {
         "equal_start": "branchsearch.train.balancing:equal_start",
         "fixed": "branchsearch.train.balancing:fixed",
     },
-    "affinity": {"rsa": "branchsearch.affinity.rsa:task_affinity"},
+    "affinity": {
+        "cka": "branchsearch.affinity.cka:CKA",
+        "cka_debiased": "branchsearch.affinity.cka:CKA_DEBIASED",
+        "gradient_cosine": "branchsearch.affinity.gradients:GRADIENT_COSINE",
+        "rsa": "branchsearch.affinity.rsa:RSA",
+        "rsa_euclidean": "branchsearch.affinity.rsa:RSA_EUCLIDEAN",
+        "rsa_kendall": "branchsearch.affinity.kendall:RSA_KENDALL",
+        "rsa_pearson": "branchsearch.affinity.rsa:RSA_PEARSON",
+        "tag": "branchsearch.affinity.tag:TAG",
+        "two_task": "branchsearch.affinity.two_task:TWO_TASK",
+    },
     "sampler": {
         "nsga2": "branchsearch.search.samplers.stock:nsga2",
         "random": "branchsearch.search.samplers.stock:random",
