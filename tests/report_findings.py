@@ -1,11 +1,15 @@
 """Findings as reports are given them: random ones, and one that looks like a real job."""
 
+import random
+from collections.abc import Sequence
 from dataclasses import replace
 from statistics import fmean
 
 import numpy as np
 from hypothesis import strategies as st
 
+from branchsearch.affinity.affinity import Affinity
+from branchsearch.affinity.measure import Estimate
 from branchsearch.report.findings import Confirmed, Findings, TrialResult
 from branchsearch.space.cost import Cost, CostTable
 from branchsearch.task import KINDS, METRICS, Task
@@ -59,6 +63,33 @@ NOISE = [-0.3, 0.0, 0.3]
 CHOSEN = Tree.parse("depth+edges+normals+seg > depth+normals,edges+seg > depth+normals,edges,seg")
 
 
+def affinity(
+    names: Sequence[str],
+    values: np.ndarray,
+    *,
+    chance: float = 0.01,
+    measure: str = "rsa",
+) -> Affinity:
+    """Given values, [S, T, T], with intervals of 0.1 to both sides."""
+    estimate = Estimate(values, values - 0.1, values + 0.1, np.full(values.shape, chance))
+    return Affinity(measure, tuple(names), estimate)
+
+
+def random_affinity(names: Sequence[str], stages: int, seed: int, measure: str) -> Affinity:
+    """Symmetric in [-1, 1] with ones on the diagonal, half of it by chance; ``tag`` is small,
+    directed and without intervals.
+    """
+    draw, shape = np.random.default_rng(seed), (stages, len(names), len(names))
+    values, chance = draw.uniform(-1, 1, shape), draw.choice([0.01, 0.5], shape)
+    if measure == "tag":
+        nothing = np.full(shape, np.nan)
+        return Affinity(measure, tuple(names), Estimate(values / 500, nothing, nothing, nothing))
+    values, chance = ((part + part.swapaxes(1, 2)) / 2 for part in (values, chance))
+    values[:, range(len(names)), range(len(names))] = 1
+    estimate = Estimate(values, values - 0.1, values + 0.1, chance)
+    return Affinity(measure, tuple(names), estimate)
+
+
 def a_job() -> Findings:
     """Four dense tasks over three stages; the chosen network leads by more than the noise."""
     names = sorted(TASKS)
@@ -76,8 +107,9 @@ def a_job() -> Findings:
         title="scenes",
         job_id="01JD3Y8Q4Z7M9K2W5T6R1VXNBC",
         tasks=tuple(task(name, TASKS[name]) for name in names),
-        affinity=np.stack([np.full((4, 4), 0.9 - 0.4 * stage) for stage in range(3)]),
-        measure="rsa",
+        affinities=[
+            affinity(names, np.stack([np.full((4, 4), 0.9 - 0.4 * stage) for stage in range(3)]))
+        ],
         trials=[
             trial(0, shared, "complete", -0.8),
             trial(1, alone, "over_budget", 0.0),
@@ -119,13 +151,16 @@ def findings(draw: st.DrawFn) -> Findings:
     ]
     drawn = [replace(t, parameters=t.parameters + draw(st.integers(0, 2)) * 1000) for t in drawn]
     budget = draw(st.sampled_from([{}, {"parameters": cost(first).parameters}]))
-    measured = draw(st.sampled_from([0, stages]))
+    measured, seed = draw(st.sampled_from([[], ["rsa"], ["cka", "tag"]])), draw(st.integers(0, 99))
+    # beartype draws the elements that it looks at, and Hypothesis allows no draws but its own
+    state = random.getstate()
+    affinities = [random_affinity(names, stages, seed, measure) for measure in measured]
+    random.setstate(state)
     return Findings(
         title=draw(st.sampled_from(["a job", "<b>&'\"", "</script><script>alert(1)"])),
         job_id="01JD3Y8Q4Z7M9K2W5T6R1VXNBC",
         tasks=tuple(task(name, draw(st.sampled_from(sorted(KINDS)))) for name in names),
-        affinity=np.full((measured, len(names), len(names)), 0.5),
-        measure="rsa",
+        affinities=affinities,
         trials=drawn,
         confirmed=[],
         budget=budget,

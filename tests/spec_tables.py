@@ -39,6 +39,8 @@ def _shown(default: Any) -> str:  # noqa: ANN401  # any default
         return "delta alone"
     if default in ((), {}):
         return "none"
+    if isinstance(default, tuple):
+        return f"`[{', '.join(default)}]`"
     return "none" if default is None else f"`{str(default).lower()}`"
 
 

@@ -3,7 +3,6 @@ import json
 import random
 from pathlib import Path
 
-import numpy as np
 import optuna
 import optuna_dashboard
 import pytest
@@ -12,7 +11,7 @@ from branchsearch.report.dashboard import note, publish
 from branchsearch.report.findings import Findings
 from branchsearch.space.encoding import decode
 from branchsearch.tree import Tree
-from tests.report_findings import a_job, task, trial, without
+from tests.report_findings import a_job, random_affinity, task, trial, without
 
 
 @pytest.fixture
@@ -62,7 +61,7 @@ def test_a_repeat_replaces(study: optuna.Study):
 
 
 def test_nothing_found_yet_is_a_note_alone(study: optuna.Study):
-    publish(study, without(a_job(), trials=[], confirmed=[], affinity=np.zeros((0, 4, 4))))
+    publish(study, without(a_job(), trials=[], confirmed=[], affinities=[]))
     assert "No network has been chosen yet" in seen(study)["note"]["body"]
     assert figures(study) == {}
 
@@ -95,7 +94,7 @@ def forty_tasks(trials: int) -> Findings:
     return without(
         a_job(),
         tasks=tuple(task(name, "edges") for name in names),
-        affinity=np.random.default_rng(0).uniform(-1, 1, (5, 40, 40)),
+        affinities=[random_affinity(names, 5, 0, "rsa")],
         trials=[trial(n, tree(), "complete", draw.gauss(0, 2)) for n in range(trials)],
         confirmed=[],
         budget={},

@@ -1,8 +1,9 @@
 import json
+from random import Random
 
 import numpy as np
-import pytest
-from hypothesis import example, given, settings
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from branchsearch.report.affinity_maps import affinity_maps, task_order
 from branchsearch.report.curves import learning_curves
@@ -11,7 +12,7 @@ from branchsearch.report.pareto import pareto
 from branchsearch.report.tree_figure import tree_figure
 from branchsearch.tree import Tree
 from tests.generators import trees
-from tests.report_findings import a_job, findings, without
+from tests.report_findings import a_job, findings, random_affinity
 
 #: plotly takes its time over every figure
 FEW = settings(max_examples=20, deadline=None)
@@ -25,27 +26,53 @@ def test_figures_are_made_of_whatever_was_found(found: Findings):
 
 
 @FEW
-@given(findings())
-@example(a_job())
-def test_a_map_per_stage_shows_every_value_where_it_belongs(found: Findings):
-    stages, tasks = len(found.affinity), len(found.tasks)
-    if not stages:
-        with pytest.raises(ValueError, match="no affinity"):
-            affinity_maps(found)
-        return
-    values = np.random.default_rng(0).uniform(-1, 1, (stages, tasks, tasks))
-    found = without(found, affinity=values)
-    figure = affinity_maps(found)
-    order = [[task.name for task in found.tasks].index(name) for name in task_order(found)]
-    assert len(figure.data) == stages
+@given(trees(), st.integers(0, 99), st.sampled_from(["rsa", "tag"]), st.randoms())
+def test_a_map_per_stage_shows_every_value_where_it_belongs(
+    tree: Tree, seed: int, measure: str, random: Random
+):
+    affinity = random_affinity(tree.tasks, len(tree.branches), seed, measure)
+    order = random.sample(tree.tasks, k=len(tree.tasks))
+    places = np.ix_(*[[affinity.tasks.index(name) for name in order]] * 2)
+    figure = affinity_maps(affinity, order)
+    assert len(figure.data) == len(tree.branches)
+    found = affinity.estimate
     for stage, trace in enumerate(figure.data):
-        np.testing.assert_allclose(trace.z, values[stage][np.ix_(order, order)], atol=5e-4)
-        assert list(trace.x) == [task_order(found)[n] for n in range(tasks)]
-    assert (figure.layout.coloraxis.cmin, figure.layout.coloraxis.cmax) == (-1, 1)
+        np.testing.assert_allclose(trace.z, found.values[stage][places], rtol=0.02, atol=1e-3)
+        assert list(trace.x) == list(trace.y) == order
+        if measure == "rsa":
+            told = np.array(trace.customdata, dtype=float)
+            expected = np.dstack([part[stage][places] for part in (found.low, found.high)])
+            np.testing.assert_allclose(told[..., :2], expected, atol=1e-3)
+    end = figure.layout.coloraxis.cmax
+    assert end == 1 if measure == "rsa" or len(order) == 1 else end < 0.003
+    assert figure.layout.coloraxis.cmin == -end
+
+
+@FEW
+@given(st.integers(1, 40), st.integers(0, 99))
+def test_crosses_mark_what_chance_may_have_given(tasks: int, seed: int):
+    names = [f"task{n:02}" for n in range(tasks)]
+    affinity = random_affinity(names, 2, seed, "rsa")
+    for stage, trace in enumerate(affinity_maps(affinity, names).data):
+        marked = np.array([["×" in cell for cell in row] for row in trace.text])
+        expected = (affinity.estimate.chance[stage] > 0.05) & ~np.eye(tasks, dtype=bool)
+        np.testing.assert_array_equal(marked, expected)
+
+
+def test_without_chance_levels_nothing_is_marked_and_nothing_told():
+    figure = affinity_maps(random_affinity("abc", 1, 0, "tag"), "abc")
+    assert not any(np.ravel(figure.data[0].text))
+    assert "chance" not in figure.data[0].hovertemplate
+    assert "%{z:.5f}" in figure.data[0].hovertemplate
 
 
 def test_a_task_called_like_a_number_is_a_category():
-    assert affinity_maps(a_job()).layout.xaxis.type == "category"
+    figure = affinity_maps(random_affinity(["1", "40"], 1, 0, "rsa"), ["1", "40"])
+    assert figure.layout.xaxis.type == "category"
+
+
+def test_tasks_stand_in_the_order_of_the_chosen_tree():
+    assert task_order(a_job()) == ("depth", "normals", "edges", "seg")
 
 
 @FEW

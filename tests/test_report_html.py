@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from branchsearch.report.findings import Findings
 from branchsearch.report.html import page, write_report
 from branchsearch.tree import Tree
-from tests.report_findings import a_job, confirmed, findings, task, trial, without
+from tests.report_findings import a_job, affinity, confirmed, findings, task, trial, without
 
 VOID = {"meta", "link", "br", "img", "input", "hr"}
 
@@ -91,8 +91,7 @@ def test_a_name_cannot_leave_its_place():
         a_job(),
         title=title,
         tasks=(task(name, "depth"),),
-        affinity=np.ones((1, 1, 1)),
-        measure=title,
+        affinities=[affinity([name], np.ones((1, 1, 1)), measure=title)],
         trials=[trial(0, Tree.share_all([name], 1), "complete", 1.0)],
         confirmed=[],
         provenance={title: title},
@@ -125,7 +124,7 @@ def test_negative_transfer_is_flagged_with_its_task():
 
 
 def test_what_is_missing_is_said():
-    empty = without(a_job(), trials=[], confirmed=[], affinity=np.zeros((0, 4, 4)), provenance={})
+    empty = without(a_job(), trials=[], confirmed=[], affinities=[], provenance={})
     prose = read(empty).prose
     for words in (
         "No network has been chosen.",

@@ -1,6 +1,8 @@
 """Commands that show what jobs have found; they change nothing."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from branchsearch.cli.options import (
     DEFAULT_HOME,
@@ -119,6 +121,38 @@ def best(
         },
         output,
     )
+
+
+def why(
+    job: JobArgument,
+    tree: Annotated[
+        str | None, typer.Option("--tree", help="As in: a+b+c > a+b,c; else the chosen one.")
+    ] = None,
+    home: HomeOption = DEFAULT_HOME,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Show, for every branching point of a tree, what speaks for and against it."""
+    from branchsearch.cli.output import show
+    from branchsearch.jobs.check import check_tree
+    from branchsearch.jobs.reading import InvalidSpec
+    from branchsearch.report.why import as_json, as_rows, tree_to_explain
+    from branchsearch.report.why import why as explained
+
+    _, seen = find_job(home, job)
+    findings = seen.findings()
+    try:
+        shown = (
+            tree_to_explain(findings)
+            if tree is None
+            else check_tree(seen.checked.space.space, tree)
+        )
+    except ValueError as error:
+        raise InvalidSpec(f"--tree: {error}") from None
+    points = explained(shown, findings)
+    if output is Output.JSON:
+        show({"tree": str(shown), "branching_points": as_json(points)}, output)
+    else:
+        show(as_rows(points), output)
 
 
 def _on_front(trial: "TrialResult") -> dict[str, Any]:

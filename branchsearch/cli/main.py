@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 import typer
 
-from branchsearch.cli import handing, jobs, looking
+from branchsearch.cli import affinity, handing, jobs, looking
 
 #: What an error is to a shell; any other is a mistake of ours and shows its trace.
 EXIT_CODES: Mapping[str, int] = {
@@ -17,8 +17,10 @@ EXIT_CODES: Mapping[str, int] = {
     "branchsearch.export.proof:ProofFailed": 1,
     "branchsearch.jobs.reading:InvalidSpec": 2,
     "branchsearch.catalog:UnknownName": 2,
+    "branchsearch.affinity.features:NotComparable": 2,
     "branchsearch.jobs.job:JobNotFound": 3,
     "branchsearch.jobs.handing:NothingToExport": 3,
+    "branchsearch.report.why:NothingToExplain": 3,
     "branchsearch.jobs.job:JobIsRunning": 5,
     "branchsearch.jobs.job:IllegalTransition": 5,
     "branchsearch.export.folder:FolderExists": 5,
@@ -45,6 +47,8 @@ for command in (
     looking.show,
     looking.trials,
     looking.best,
+    looking.why,
+    affinity.affinity,
     handing.export,
     handing.report,
     handing.dashboard,

@@ -6,7 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from branchsearch import catalog
+from branchsearch.affinity.features import FEWEST
+from branchsearch.affinity.measure import Reads
 from branchsearch.datasets.dataset import Collection
+from branchsearch.jobs.measures import find_measures
 from branchsearch.jobs.reading import InvalidSpec, place_in, read_job
 from branchsearch.jobs.spec import Component, JobSpec, SpaceSpec
 from branchsearch.jobs.training import Training, build_backbone, build_heads, code_version
@@ -148,6 +151,7 @@ def _checked_job(spec: JobSpec) -> CheckedJob:
                 f"no tree fits: sharing everything takes {least:,} {constraint.metric}, "
                 f"more than {constraint.max:,}",
             )
+    _check_probe_images(spec, space)
     first = []
     for number, text in enumerate(spec.trees):
         try:
@@ -155,6 +159,17 @@ def _checked_job(spec: JobSpec) -> CheckedJob:
         except ValueError as error:
             raise _Misfit(("trees", number), str(error)) from None
     return CheckedJob(spec, space, tuple(first))
+
+
+def _check_probe_images(spec: JobSpec, space: CheckedSpace) -> None:
+    """See that affinities can be measured on what is there, before anything is trained for them."""
+    images = space.collection.counts["probe"]
+    for name, measure in find_measures(spec.affinity.measures).items():
+        if measure.reads is Reads.FEATURES and images < FEWEST:
+            raise _Misfit(
+                ("space", "dataset", "args"),
+                f"{name} needs at least {FEWEST} probe images, got {images}",
+            )
 
 
 def _checked_space(spec: SpaceSpec) -> CheckedSpace:

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from optuna.study import Study
 from optuna.trial import FrozenTrial
 
+from branchsearch.affinity.affinity import Affinity
+from branchsearch.jobs import affinities
 from branchsearch.jobs.check import CheckedJob
 from branchsearch.jobs.job import Job
 from branchsearch.report.findings import Confirmed, Findings, TrialResult
@@ -19,7 +20,7 @@ from branchsearch.space.cost import Cost
 from branchsearch.tree import Tree
 
 #: Files in a job's folder.
-AFFINITY, CONFIRMED, PROVENANCE = "affinity.npz", "confirmed.json", "provenance.json"
+CONFIRMED, PROVENANCE = "confirmed.json", "provenance.json"
 EXPORT, REPORT = "export", "report.html"
 
 
@@ -48,14 +49,9 @@ class Seen:
                 results.append(_result(trial, tree, self.checked.space.costs.of(tree)))
         return results
 
-    def affinity(self) -> np.ndarray:
-        """Shape [S, T, T]; [0, T, T] before it is measured."""
-        path, tasks = self.folder / AFFINITY, len(self.checked.space.tasks)
-        if not path.is_file():
-            return np.empty((0, tasks, tasks))
-        with np.load(path) as kept:
-            affinity: np.ndarray = kept["affinity"]
-            return affinity
+    def affinities(self) -> list[Affinity]:
+        """By every measure of the job, in its order; empty before they are measured."""
+        return affinities.load(self.folder, self.checked.spec.affinity.measures)
 
     def confirmed(self) -> list[dict[str, Any]]:
         """What was trained fully, as ``branchsearch.jobs.confirm.as_json`` wrote it; or nothing."""
@@ -68,8 +64,7 @@ class Seen:
             title=self.job.name,
             job_id=self.job.id,
             tasks=self.checked.space.tasks,
-            affinity=self.affinity(),
-            measure="rsa",
+            affinities=self.affinities(),
             trials=self.trials(),
             confirmed=[_confirmed(entry) for entry in self.confirmed()],
             budget=self.checked.spec.upper_bounds,

@@ -138,7 +138,7 @@ def _steps(checked: CheckedJob, home: Home, job: Job, progress: Progress) -> End
         _keep_provenance(trainings, at)
         references = steps.baselines(trainings, engine, progress.stand)
         enter("affinity")
-        affinity = steps.affinity(trainings, at)
+        affinity = steps.affinity(trainings, at, engine, progress.stand)
         enter("search")
         end = steps.search(
             trainings, at, engine, progress.stand, references=references, affinity=affinity

@@ -129,6 +129,34 @@ class Constraint(_Spec):
     max: int = Field(gt=0, description="the largest value allowed")
 
 
+class AffinitySpec(_Spec):
+    """How alike the tasks are is measured, before the search and as a hint to it."""
+
+    measures: tuple[str, ...] = Field(
+        default=("rsa",),
+        min_length=1,
+        description="names in the catalog; samplers use the first, reports show all",
+    )
+    draws: int = Field(
+        default=200,
+        ge=0,
+        description="resamplings and permutations behind intervals and chance levels; 0 for none",
+    )
+    batches: int = Field(
+        default=16,
+        ge=1,
+        description="training batches that gradient_cosine and tag read",
+    )
+
+    @model_validator(mode="after")
+    def _measures_are_known(self) -> Self:
+        for name in self.measures:
+            catalog.check("affinity", name)
+        if len(set(self.measures)) != len(self.measures):
+            raise ValueError(f"a measure is named twice: {', '.join(self.measures)}")
+        return self
+
+
 class Fidelity(_Spec):
     """Which trials are stopped early."""
 
@@ -217,6 +245,9 @@ class JobSpec(_Spec):
     )
     trees: tuple[str, ...] = Field(
         default=(), description="trees to try first, as in: a+b+c > a+b,c > a,b,c"
+    )
+    affinity: AffinitySpec = Field(
+        default=AffinitySpec(), description="how alike the tasks are, measured before the search"
     )
     fidelity: Fidelity = Field(default=Fidelity(), description="early stopping")
     trial: RecipeSpec = Field(default=RecipeSpec(), description="how trials are trained")

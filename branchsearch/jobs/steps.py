@@ -4,22 +4,22 @@ Every step takes up what an earlier, killed run of it has finished: trainings ar
 trials stand in the study, and every file appears whole. So each may be run again at any time.
 """
 
-import io
 import json
 from collections.abc import Callable, Mapping
 
-import numpy as np
 from optuna.study import Study
 
 from branchsearch import catalog
-from branchsearch.affinity.features import affinity_per_stage
+from branchsearch.affinity.affinity import Affinity
+from branchsearch.affinity.features import NotComparable
+from branchsearch.affinity.scale import mutual
 from branchsearch.files import write_whole
-from branchsearch.jobs import gather
+from branchsearch.jobs import affinities, gather
 from branchsearch.jobs.confirm import SHARE_ALL, SINGLE_TASK, Repeats, as_json, best_trees, choose
 from branchsearch.jobs.gather import Seen
 from branchsearch.jobs.job import Reason
 from branchsearch.jobs.progress import Standing
-from branchsearch.jobs.training import Training, open_dataset, train
+from branchsearch.jobs.training import Training, train
 from branchsearch.jobs.trainings import Trainings
 from branchsearch.search.early_stopping import Rule
 from branchsearch.search.engine import Engine
@@ -27,6 +27,7 @@ from branchsearch.search.outcome import Outcome
 from branchsearch.search.problem import Problem
 from branchsearch.search.source import TrainingFailed, Work
 from branchsearch.search.trials import End, StudyTrials
+from branchsearch.space.extremes import extremes
 from branchsearch.train.scores import delta
 
 #: Called whenever a step has come further.
@@ -50,28 +51,36 @@ def baselines(trainings: Trainings, engine: Engine, say: Say) -> dict[str, float
     tasks = trainings.checked.space.tasks
     needed = {task.name: trainings.of_trial(trainings.alone(task.name)) for task in tasks}
     needed[SHARE_ALL] = trainings.of_trial(trainings.shared)
-    _train_all(needed, engine, say)
+    train_all(needed, engine, say)
     return {task.name: needed[task.name].result()["metrics"][task.name] for task in tasks}
 
 
-def affinity(trainings: Trainings, seen: Seen) -> np.ndarray:
-    """Compare the single-task networks on the probe images, at every stage: [S, T, T]."""
-    kept = seen.affinity()
-    if kept.size:
-        return kept
-    names = trainings.checked.space.space.tasks
-    networks = [trainings.of_trial(trainings.alone(name)) for name in names]
-    dataset = open_dataset(networks[0].dataset, trainings.root)
-    measured = affinity_per_stage(
-        [training.trained() for training in networks],
-        np.asarray(dataset.parts["probe"].images),
-        dataset.prepare,
-        catalog.find("affinity", "rsa"),
-    )
-    file = io.BytesIO()
-    np.savez(file, affinity=measured, tasks=np.array(names), measure=np.array("rsa"))
-    write_whole(seen.folder / gather.AFFINITY, file.getvalue())
-    return measured
+def affinity(trainings: Trainings, seen: Seen, engine: Engine, say: Say) -> Affinity:
+    """Compare the tasks at every stage by every measure of the job, and keep that.
+
+    Returns:
+        By the first measure.
+
+    Raises:
+        JobFailed: The tasks cannot be compared.
+    """
+    spec = trainings.checked.spec
+    kept = seen.affinities()
+    if kept:
+        return kept[0]
+    try:
+        measured = affinities.measure(
+            trainings,
+            lambda needed: train_all(needed, engine, say),
+            measures=spec.affinity.measures,
+            draws=spec.affinity.draws,
+            batches=spec.affinity.batches,
+            seed=spec.reproducibility.seed,
+        )
+    except NotComparable as error:
+        raise JobFailed(Reason.INTERNAL, f"the tasks cannot be compared: {error}") from error
+    affinities.save(measured, seen.folder)
+    return measured[0]
 
 
 def search(
@@ -81,7 +90,7 @@ def search(
     say: Say,
     *,
     references: Mapping[str, float],
-    affinity: np.ndarray,
+    affinity: Affinity,
 ) -> End:
     """Try trees until the budget of trials is met.
 
@@ -91,14 +100,14 @@ def search(
         engine: Trains.
         say: Hears how trials stand.
         references: Each task's metric alone.
-        affinity: Shape [S, T, T].
+        affinity: What samplers are told of the tasks.
 
     Raises:
         JobFailed: Too many trials failed, or none came to its end.
     """
     checked = trainings.checked
     spec, space = checked.spec, checked.space.space
-    problem = Problem(space, checked.space.costs, spec.upper_bounds, affinity)
+    problem = Problem(space, checked.space.costs, spec.upper_bounds, mutual(affinity))
 
     def changed() -> None:
         say(standing(seen))
@@ -111,7 +120,7 @@ def search(
         rule=_rule(trainings),
         training=trainings.of_trial,
         delta=lambda metrics: delta(checked.space.tasks, metrics, references),
-        first=[*space.extremes(), *checked.first],
+        first=[*extremes(space), *checked.first],
         trials=spec.budget.max_trials,
         failures=spec.budget.max_consecutive_failures,
         seed=spec.reproducibility.seed,
@@ -141,7 +150,7 @@ def confirm(trainings: Trainings, seen: Seen, engine: Engine, say: Say) -> None:
         for name, tree in {**alone, **trees}.items()
     }
     named = {f"{name}, seed {seed}": training for (name, seed), training in needed.items()}
-    _train_all(named, engine, say)
+    train_all(named, engine, say)
     results = {of: training.result() for of, training in needed.items()}
     costs = checked.space.costs
     single = Repeats(
@@ -169,8 +178,12 @@ def confirm(trainings: Trainings, seen: Seen, engine: Engine, say: Say) -> None:
     write_whole(seen.folder / gather.CONFIRMED, json.dumps(entries, indent=1))
 
 
-def _train_all(needed: Mapping[str, Training], engine: Engine, say: Say) -> None:
-    """Have trainings done that are not kept yet; each of several equal ones once."""
+def train_all(needed: Mapping[str, Training], engine: Engine, say: Say) -> None:
+    """Have trainings done that are not kept yet; each of several equal ones once.
+
+    Raises:
+        JobFailed: One of them failed.
+    """
     missing = {
         training.key: Work(name, training)
         for name, training in needed.items()

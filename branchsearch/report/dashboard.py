@@ -15,7 +15,7 @@ from optuna_dashboard import save_note, save_plotly_graph_object
 from branchsearch.drawing.leaves import legible
 from branchsearch.drawing.text import text
 from branchsearch.report import verdict
-from branchsearch.report.affinity_maps import affinity_maps
+from branchsearch.report.affinity_maps import affinity_maps, task_order
 from branchsearch.report.findings import Confirmed, Findings
 from branchsearch.report.front import front, gained
 from branchsearch.report.pareto import pareto
@@ -39,11 +39,13 @@ the front within the budget is in the figure `pareto`. Trials stopped early are 
 def publish(study: Study, findings: Findings) -> None:
     """Save a note and the figures ``affinity``, ``pareto`` and ``tree``; a repeat replaces them."""
     figures: dict[str, go.Figure] = {}
-    if findings.affinity.size:
-        maps = affinity_maps(findings)
+    if findings.affinities:
+        maps = affinity_maps(findings.affinities[0], task_order(findings))
         if len(findings.tasks) > _NAMED:
             maps.update_xaxes(showticklabels=False).update_yaxes(showticklabels=False)
-        figures["affinity"] = _titled(maps, "Affinity of the tasks at each stage")
+            maps.update_traces(customdata=None, hovertemplate=None)  # the report has the intervals
+        measure = findings.affinities[0].measure
+        figures["affinity"] = _titled(maps, f"Affinity of the tasks at each stage ({measure})")
     if findings.trials or findings.confirmed:
         figures["pareto"] = _titled(pareto(findings, most=_TRIALS), "What accuracy costs")
     if shown := _shown(findings):

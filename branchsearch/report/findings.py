@@ -4,8 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
-import numpy as np
-
+from branchsearch.affinity.affinity import Affinity
 from branchsearch.task import Task
 from branchsearch.tree import Tree
 
@@ -69,8 +68,7 @@ class Findings:
         title: The job's name.
         job_id: Its id.
         tasks: The tasks, sorted by name.
-        affinity: Shape [S, T, T], in [-1, 1]; tasks in the order of ``tasks``.
-        measure: How the affinity was measured, as in ``rsa``.
+        affinities: How alike the tasks are, one per measure; samplers used the first.
         trials: Every trial, by number.
         confirmed: What was trained fully; the single-task networks come first.
         budget: Upper bounds on costs, as in ``{"parameters": 250000}``.
@@ -80,8 +78,7 @@ class Findings:
     title: str
     job_id: str
     tasks: tuple[Task, ...]
-    affinity: np.ndarray
-    measure: str
+    affinities: Sequence[Affinity]
     trials: Sequence[TrialResult]
     confirmed: Sequence[Confirmed]
     budget: Mapping[str, int]

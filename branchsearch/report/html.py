@@ -5,20 +5,25 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+import numpy as np
 import plotly.graph_objects as go
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
+from branchsearch.affinity.affinity import Affinity
+from branchsearch.affinity.scale import is_known, others
 from branchsearch.drawing.leaves import legible
 from branchsearch.drawing.svg import svg
 from branchsearch.files import write_whole
 from branchsearch.report import verdict, words
-from branchsearch.report.affinity_maps import affinity_maps
+from branchsearch.report.affinity_maps import CHANCE, affinity_maps, doubtful, task_order
 from branchsearch.report.curves import learning_curves
+from branchsearch.report.dendrograms import can_join, dendrograms
 from branchsearch.report.findings import Confirmed, Findings, TrialResult, mean_and_spread
 from branchsearch.report.front import front, gained
 from branchsearch.report.pareto import pareto
+from branchsearch.report.why import in_words, why
 from branchsearch.tree import Tree
 
 _MANY = 12  # tasks above which a drawing takes the page's whole width
@@ -58,6 +63,9 @@ def page(findings: Findings) -> str:
         worse=verdict.negative_transfer(findings, chosen) if chosen else (),
         confirmed=[(n, verdict.negative_transfer(findings, n)) for n in findings.confirmed],
         drawings=_drawings(findings, chosen),
+        points=why(chosen.tree, findings) if chosen else (),
+        chance=CHANCE,
+        doubts=[_doubts(affinity) for affinity in findings.affinities],
         counted=_counted(findings.trials),
         on_front={trial.number for trial in front(findings)},
         figures=_figures(findings),
@@ -83,6 +91,7 @@ def _template() -> Template:
         "metric": words.metric,
         "legible": legible,
         "shortened": words.shortened,
+        "likeness": in_words,
     }
     environment.filters.update(filters)
     return environment.get_template("report.html.jinja")
@@ -107,14 +116,24 @@ def _drawings(findings: Findings, chosen: Confirmed | None) -> list[_Drawing]:
 def _figures(findings: Findings) -> dict[str, Markup]:
     """Every figure that has something to show, as JSON that may stand in a script element."""
     made: dict[str, go.Figure] = {}
-    if findings.affinity.size:
-        made["affinity"] = affinity_maps(findings)
+    for number, affinity in enumerate(findings.affinities):
+        made[f"affinity-{number}"] = affinity_maps(affinity, task_order(findings))
+        if can_join(affinity):
+            made[f"dendrogram-{number}"] = dendrograms(affinity)
     if findings.confirmed or any(trial.delta is not None for trial in findings.trials):
         made["pareto"] = pareto(findings)
     if any(t.curve for t in findings.trials if t.outcome in ("complete", "stopped")):
         made["curves"] = learning_curves(findings)
     # plotly writes <, > and / as \u003c and so on: no name can close the element
     return {name: Markup(figure.to_json()) for name, figure in made.items()}
+
+
+def _doubts(affinity: Affinity) -> str:
+    """How much of an affinity chance may have given, as in ``3 of 18``; empty where unknown."""
+    if not is_known(affinity, affinity.estimate.chance):
+        return ""
+    entries = len(affinity.estimate.values) * np.count_nonzero(others(affinity))
+    return f"{np.count_nonzero(doubtful(affinity))} of {entries}"
 
 
 def _counted(trials: Sequence[TrialResult]) -> str:

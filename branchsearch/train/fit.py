@@ -139,9 +139,9 @@ def fit(
         network.train()
         sums = dict.fromkeys(names, 0.0)
         for step, chosen in enumerate(np.array_split(order.permutation(len(train)), batches)):
-            predicted = network(_images(train, chosen, prepare, device))
+            predicted = network(images_of(train, chosen, prepare, device))
             each = {
-                name: losses[name](predicted[name], _target(train, name, chosen, device))
+                name: losses[name](predicted[name], target_of(train, name, chosen, device))
                 for name in names
             }
             _refuse_what_is_not_finite(each, step=(number - 1) * batches + step)
@@ -182,23 +182,25 @@ def judge(
     judges = {name: metrics[name]().to(device) for name in names}
     for start in range(0, len(part), _JUDGED_AT_ONCE):
         chosen = np.arange(start, min(start + _JUDGED_AT_ONCE, len(part)))
-        predicted = network(_images(part, chosen, prepare, device))
+        predicted = network(images_of(part, chosen, prepare, device))
         for name in names:
-            judges[name].update(predicted[name].float(), _target(part, name, chosen, device))
+            judges[name].update(predicted[name].float(), target_of(part, name, chosen, device))
     return {name: float(metric.compute()) for name, metric in judges.items()}
 
 
-def _images(
+def images_of(
     part: Part,
     chosen: np.ndarray,
     prepare: Callable[[np.ndarray], Tensor],
     device: torch.device,
 ) -> Tensor:
+    """Some images of a part, by position, as networks take them."""
     images = prepare(part.images[chosen])
     return images.to(device, memory_format=torch.channels_last)
 
 
-def _target(part: Part, name: str, chosen: np.ndarray, device: torch.device) -> Tensor:
+def target_of(part: Part, name: str, chosen: np.ndarray, device: torch.device) -> Tensor:
+    """One task's target for the same images, as losses take it."""
     target = torch.from_numpy(part.targets[name][chosen]).to(device)
     return target.float() if target.is_floating_point() else target
 
