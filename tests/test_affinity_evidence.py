@@ -3,7 +3,9 @@ import pytest
 import torch
 from jaxtyping import TypeCheckError
 
-from branchsearch.affinity.evidence import Lookahead, common_images, gradient_products
+from branchsearch.affinity.evidence import Lookahead, comparable, gradient_products
+from branchsearch.affinity.gram import gram
+from branchsearch.affinity.rsa import RSA
 from tests.evidence import features, grams
 
 
@@ -24,8 +26,14 @@ def test_a_gradient_that_is_not_finite_is_named():
 def test_images_are_counted_at_every_stage():
     stages = grams(features(0), features(1)) + grams(features(0, 11), features(1, 11))
     with pytest.raises(ValueError, match="task 0 has 12 and task 0 has 11"):
-        common_images(stages)
-    assert common_images(stages[:1]) == 12
+        comparable(stages)
+    assert comparable(stages[:1]) == stages[:1]
+
+
+def test_features_without_a_name_are_called_by_their_numbers():
+    stages = [[gram(features(0))] * 2, [gram(features(0)), gram(torch.ones(12, 5))]]
+    with pytest.raises(ValueError, match="task 1 at stage 1: features are all equal for images"):
+        RSA.values(stages)
 
 
 @pytest.mark.parametrize("loss", [0.0, -1.0, np.nan, np.inf])

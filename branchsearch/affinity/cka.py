@@ -24,7 +24,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from branchsearch.affinity.correlation import products
-from branchsearch.affinity.evidence import Features, common_images
+from branchsearch.affinity.evidence import Features, comparable
 from branchsearch.affinity.gram import Gram
 from branchsearch.affinity.measure import Estimate, Measure, Reads
 from branchsearch.affinity.uncertainty import chance_level, interval, of_symmetric, resamples
@@ -41,26 +41,26 @@ def linear(features: Features) -> Float[np.ndarray, "S T T"]:
         ValueError: Tasks saw different numbers of images, or fewer than 3; or a task finds all
             images alike.
     """
-    common_images(features)
-    return np.stack([products(_units(stage, _centred).flatten(1)) for stage in features])
+    stages = comparable(features)
+    return np.stack([products(_units(stage, _centred).flatten(1)) for stage in stages])
 
 
 def debiased(features: Features) -> Float[np.ndarray, "S T T"]:
     """Debiased linear CKA of every two tasks, in [-1, 1]; raises as ``linear``, needs 4 images."""
-    common_images(features, least=4)
-    return np.stack([products(_units(stage, _u_centred).flatten(1)) for stage in features])
+    stages = comparable(features, least=4)
+    return np.stack([products(_units(stage, _u_centred).flatten(1)) for stage in stages])
 
 
 def estimate_linear(features: Features, *, draws: int, seed: int) -> Estimate:
     """The same with intervals and chance levels; copies of an image are not compared."""
-    common_images(features)
-    return _estimate(features, _centred, draws=draws, seed=seed, distinct=3)
+    stages = comparable(features)
+    return _estimate(stages, _centred, draws=draws, seed=seed, distinct=3)
 
 
 def estimate_debiased(features: Features, *, draws: int, seed: int) -> Estimate:
     """The same with intervals and chance levels; copies of an image are not compared."""
-    common_images(features, least=4)
-    return _estimate(features, _u_centred, draws=draws, seed=seed, distinct=4)
+    stages = comparable(features, least=4)
+    return _estimate(stages, _u_centred, draws=draws, seed=seed, distinct=4)
 
 
 def _estimate(
@@ -87,7 +87,7 @@ def _kernels(stage: Sequence[Gram]) -> Float[Tensor, "T K K"]:
     kernels = torch.stack([task.products.double() for task in stage])
     for task, energy in enumerate(kernels.diagonal(dim1=1, dim2=2).sum(dim=1).tolist()):
         if not energy > 1e-12 * (stage[task].mean_square + 1e-300):
-            raise ValueError(f"{stage[task].source or f'task {task}'}: all images are alike")
+            raise ValueError(f"{stage[task].source}: all images are alike")
         kernels[task] *= len(kernels[task]) / energy
     return kernels
 
@@ -97,8 +97,7 @@ def _units(stage: Sequence[Gram], centring: Centring) -> Float[Tensor, "T K K"]:
     centred = centring(kernels, torch.ones_like(kernels[0, 0]))
     for task, length in enumerate(centred.flatten(1).norm(dim=1).tolist()):
         if not length > 1e-6 * float(kernels[task].norm()):
-            source = stage[task].source or f"task {task}"
-            raise ValueError(f"{source}: every two images are equally alike")
+            raise ValueError(f"{stage[task].source}: every two images are equally alike")
     return _unit(centred)
 
 

@@ -17,7 +17,8 @@ The diagonal is not read.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import chain
 
 import numpy as np
 import torch
@@ -26,34 +27,38 @@ from torch import Tensor
 
 from branchsearch.affinity.gram import Gram, gram
 
-__all__ = ["Features", "Gram", "Lookahead", "common_images", "gradient_products", "gram"]
+__all__ = ["Features", "Gram", "Lookahead", "comparable", "gradient_products", "gram"]
 
 #: Shape [S][T]: at every stage what every task's network makes of the same probe images.
 Features = Sequence[Sequence[Gram]]
 
 
-def common_images(features: Features, *, least: int = 3) -> int:
-    """How many probe images all tasks saw.
+def comparable(features: Features, *, least: int = 3) -> list[list[Gram]]:
+    """The same features, every task's with a name for messages, if they can be compared.
 
-    That they are the same images in the same order cannot be seen from features; whoever reads the
-    features sees to it.
+    That they are of the same images in the same order cannot be seen from features; whoever reads
+    them sees to it.
 
     Raises:
         ValueError: A task saw another number of images than the rest, or all saw too few.
     """
-    images = features[0][0].images
-    for stage, row in enumerate(features):
-        for task, each in enumerate(row):
-            if each.images != images:
-                first = features[0][0].source or "task 0 at stage 0"
-                source = each.source or f"task {task} at stage {stage}"
-                raise ValueError(
-                    f"all tasks must see the same probe images, but {first} has {images} and "
-                    f"{source} has {each.images}"
-                )
-    if images < least:
-        raise ValueError(f"needs at least {least} probe images, got {images}")
-    return images
+    named = [
+        [
+            each if each.source else replace(each, source=f"task {task} at stage {stage}")
+            for task, each in enumerate(row)
+        ]
+        for stage, row in enumerate(features)
+    ]
+    first = named[0][0]
+    for each in chain.from_iterable(named):
+        if each.images != first.images:
+            raise ValueError(
+                f"all tasks must see the same probe images, but {first.source} has {first.images} "
+                f"and {each.source} has {each.images}"
+            )
+    if first.images < least:
+        raise ValueError(f"needs at least {least} probe images, got {first.images}")
+    return named
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy.stats import kendalltau
 
-from branchsearch.affinity.evidence import Features, common_images
+from branchsearch.affinity.evidence import Features, comparable
 from branchsearch.affinity.measure import Estimate, Measure, Reads
 from branchsearch.affinity.rsa import dissimilarities, pair_counts
 from branchsearch.affinity.uncertainty import interval, of_symmetric
@@ -19,8 +19,8 @@ from branchsearch.affinity.uncertainty import interval, of_symmetric
 
 def kendall(features: Features) -> Float[np.ndarray, "S T T"]:
     """Kendall's tau-b of every two tasks' dissimilarities; raises as ``rsa.spearman``."""
-    common_images(features)
-    return np.stack([_tau(dissimilarities(stage).cpu().numpy()) for stage in features])
+    stages = comparable(features)
+    return np.stack([_tau(dissimilarities(stage).cpu().numpy()) for stage in stages])
 
 
 def estimate_kendall(features: Features, *, draws: int, seed: int) -> Estimate:

@@ -30,7 +30,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from branchsearch.affinity.correlation import products, unit_rows
-from branchsearch.affinity.evidence import Features, common_images
+from branchsearch.affinity.evidence import Features, comparable
 from branchsearch.affinity.gram import Gram
 from branchsearch.affinity.measure import Estimate, Measure, Reads
 from branchsearch.affinity.ranking import Ranking
@@ -50,14 +50,14 @@ def spearman(
             all equal (with Pearson's dissimilarity); or a task finds every two images equally
             alike. The message says which.
     """
-    common_images(features)
-    return np.stack([products(_ranked(stage, dissimilarity)) for stage in features])
+    stages = comparable(features)
+    return np.stack([products(_ranked(stage, dissimilarity)) for stage in stages])
 
 
 def pearson(features: Features) -> Float[np.ndarray, "S T T"]:
     """Pearson's correlation of every two tasks' dissimilarities; raises as ``spearman``."""
-    common_images(features)
-    return np.stack([products(unit_rows(dissimilarities(stage))) for stage in features])
+    stages = comparable(features)
+    return np.stack([products(unit_rows(dissimilarities(stage))) for stage in stages])
 
 
 def estimate_spearman(
@@ -68,7 +68,7 @@ def estimate_spearman(
     seed: int,
 ) -> Estimate:
     """The same with intervals and chance levels, resamples ranked anew."""
-    common_images(features)
+    stages = comparable(features)
 
     def drawn(stage: Sequence[Gram]) -> Iterator[Float[np.ndarray, "T T"]]:
         rankings = [Ranking.of(dissimilarity(task)) for task in stage]
@@ -76,21 +76,21 @@ def estimate_spearman(
             ranks = torch.stack([ranking.ranks_of_resample(counts) for ranking in rankings])
             yield products(unit_rows(ranks, counts))
 
-    units = (_ranked(stage, dissimilarity) for stage in features)
-    return _estimate(features, units, drawn, draws=draws, seed=seed)
+    units = (_ranked(stage, dissimilarity) for stage in stages)
+    return _estimate(stages, units, drawn, draws=draws, seed=seed)
 
 
 def estimate_pearson(features: Features, *, draws: int, seed: int) -> Estimate:
     """The same with intervals and chance levels."""
-    common_images(features)
+    stages = comparable(features)
 
     def drawn(stage: Sequence[Gram]) -> Iterator[Float[np.ndarray, "T T"]]:
         rdms = dissimilarities(stage).float()
         for counts in pair_counts(stage[0], draws=draws, seed=seed):
             yield products(unit_rows(rdms, counts))
 
-    units = (unit_rows(dissimilarities(stage)) for stage in features)
-    return _estimate(features, units, drawn, draws=draws, seed=seed)
+    units = (unit_rows(dissimilarities(stage)) for stage in stages)
+    return _estimate(stages, units, drawn, draws=draws, seed=seed)
 
 
 def _estimate(
@@ -125,7 +125,17 @@ def dissimilarities(stage: Sequence[Gram]) -> Float[Tensor, "T P"]:
 
 
 def _ranked(stage: Sequence[Gram], dissimilarity: Dissimilarity) -> Float[Tensor, "T P"]:
-    return unit_rows(torch.stack([Ranking.of(dissimilarity(task)).ranks() for task in stage]))
+    """Ranks as unit vectors, as ``unit_rows`` would make them; in single precision where the
+    products are, written in place: at 40 tasks and 500 images they are what fills the memory.
+    """
+    pairs = stage[0].images * (stage[0].images - 1) // 2
+    products = stage[0].products
+    dtype = torch.promote_types(products.dtype, stage[-1].products.dtype)
+    rows = torch.empty(len(stage), pairs, dtype=dtype, device=products.device)
+    for row, task in zip(rows, stage, strict=True):
+        row.copy_(Ranking.of(dissimilarity(task)).ranks(dtype)).sub_((pairs + 1) / 2)
+        row.div_(row.norm())
+    return rows
 
 
 #: Spearman's agreement of Pearson's dissimilarities: the measure of the papers.
