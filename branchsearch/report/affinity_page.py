@@ -14,7 +14,7 @@ from branchsearch.affinity.affinity import Affinity
 from branchsearch.drawing.leaves import legible
 from branchsearch.report.affinity_maps import CHANCE, affinity_maps
 from branchsearch.report.affinity_table import entries, stages
-from branchsearch.report.dendrograms import can_join, dendrograms, joints
+from branchsearch.report.dendrograms import can_join, common_order, dendrograms
 
 #: What is beside the affinities themselves.
 PAGE, TABLE = "affinity.html", "affinity.csv"
@@ -31,7 +31,7 @@ def write_page(affinities: Sequence[Affinity], title: str, folder: Path) -> None
 
 
 def page(affinities: Sequence[Affinity], title: str) -> str:
-    """Heat maps and dendrograms of at least one measure; tasks stand as the last stage joins them.
+    """Heat maps and dendrograms of at least one measure; tasks stand as ``common_order`` says.
 
     Args:
         affinities: Of the same tasks.
@@ -39,7 +39,7 @@ def page(affinities: Sequence[Affinity], title: str) -> str:
     """
     figures = {}
     for number, affinity in enumerate(affinities):
-        figures[f"affinity-{number}"] = affinity_maps(affinity, _order(affinity))
+        figures[f"affinity-{number}"] = affinity_maps(affinity, common_order(affinity))
         if can_join(affinity):
             figures[f"dendrogram-{number}"] = dendrograms(affinity)
     return _template().render(
@@ -63,12 +63,6 @@ def table(affinities: Sequence[Affinity]) -> str:
     rows.writeheader()
     rows.writerows(entries(affinities))
     return text.getvalue()
-
-
-def _order(affinity: Affinity) -> tuple[str, ...]:
-    if not can_join(affinity):
-        return affinity.tasks
-    return joints(affinity, len(affinity.estimate.values) - 1).order
 
 
 @cache

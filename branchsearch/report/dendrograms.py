@@ -11,6 +11,7 @@ from scipy.cluster.hierarchy import dendrogram, leaves_list, linkage
 from scipy.spatial.distance import squareform
 
 from branchsearch.affinity.affinity import Affinity
+from branchsearch.affinity.measure import Estimate
 from branchsearch.affinity.scale import scale_end
 from branchsearch.drawing.palette import INK
 from branchsearch.report.look import dressed
@@ -53,6 +54,16 @@ def joints(affinity: Affinity, stage: int) -> Joints:
     return Joints(order, np.stack([alike, places], axis=1))
 
 
+def common_order(affinity: Affinity) -> tuple[str, ...]:
+    """The tasks as the mean over the stages joins them, so that groups stand together in maps."""
+    if not can_join(affinity):
+        return affinity.tasks
+    mean = affinity.estimate.values.mean(axis=0, keepdims=True)
+    return joints(
+        Affinity(affinity.measure, affinity.tasks, Estimate(mean, mean, mean, mean)), 0
+    ).order
+
+
 def can_join(affinity: Affinity) -> bool:
     """Whether there is anything to join: two tasks, and a number for every pair."""
     return len(affinity.tasks) > 1 and bool(np.isfinite(affinity.estimate.values).all())
@@ -89,13 +100,13 @@ def dendrograms(affinity: Affinity) -> go.Figure:
             showlegend=False,
             **cell,
         )
-    dressed(figure, height=60 + down * (60 + max(110, round(min(26, 14 + 80 / tasks) * tasks))))
+    dressed(figure, height=80 + down * (60 + max(110, round(min(26, 14 + 80 / tasks) * tasks))))
     for stage, made in enumerate(drawn):
         row, column = stage // across + 1, stage % across + 1
         figure.update_yaxes(**_names(made.order), row=row, col=column)
-    figure.update_xaxes(range=_range(affinity, drawn), nticks=5, title_text=None)
+    figure.update_xaxes(range=_range(drawn), nticks=5)
     figure.update_annotations(font_size=13)
-    figure.update_layout(margin={"t": 36, "b": 30})
+    figure.update_layout(margin={"t": 56, "b": 30})
     return figure
 
 
@@ -121,9 +132,9 @@ def _names(order: Sequence[str]) -> dict[str, object]:
     }
 
 
-def _range(affinity: Affinity, drawn: Sequence[Joints]) -> list[float]:
-    """The same for all stages, from where a task stands alone to the last joint."""
-    end = scale_end(affinity)
+def _range(drawn: Sequence[Joints]) -> list[float]:
+    """The same for all stages: all joints, and a piece of the lines that lead to the first ones."""
+    first = max(float(made.corners[:, 0].min(axis=1).max()) for made in drawn)
     last = min(float(made.corners[:, 0].min()) for made in drawn)
-    room = 0.06 * (end - last or 1)
-    return [end + room, last - room]
+    span = first - last or abs(first) or 1
+    return [first + 0.25 * span, last - 0.06 * span]
