@@ -3,10 +3,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from branchsearch.space.criterion import dissimilarity, ranked
+from branchsearch.space.beam import beam
+from branchsearch.space.criterion import dissimilarity, mean_of_worst, ranked, ranking
+from branchsearch.space.lattice import best_per_widths, widths_front
+from branchsearch.space.limits import Bound, Limits
 from branchsearch.space.space import Space
+from branchsearch.space.stagewise import StageScore
 from branchsearch.tree import Tree
 from tests.generators import trees
+from tests.test_space_space import spaces
 
 
 def random_affinity(tasks: int, stages: int, seed: int) -> np.ndarray:
@@ -21,6 +26,7 @@ def test_a_tree_by_hand():
     # all in one branch: worst pair 0.8; then a+b at 0.1 beside c alone, the mean of two branches
     tree = Tree.parse("a+b+c > a+b,c")
     assert dissimilarity(tree, affinity) == pytest.approx(0.8 + 0.1 / 2)
+    assert dissimilarity(tree, affinity, weights=[2, 10]) == pytest.approx(1.6 + 0.5)
 
 
 @given(trees(), st.integers(0, 99))
@@ -48,3 +54,76 @@ def test_ranking_puts_the_least_dissimilar_first_and_shares_among_equals():
 def test_an_affinity_of_another_shape_is_refused():
     with pytest.raises(ValueError, match=r"shape \(1, 2, 2\)"):
         dissimilarity(Tree.parse("a+b > a,b"), np.ones((1, 2, 2)))
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("weights", [None, [3.0, 0.0, 1.0]])
+def test_the_criterion_is_solved_exactly(seed: int, weights: list[float] | None):
+    space = Space.of("abcde", 3)  # 1,304 trees
+    affinity, prices = random_affinity(5, 3, seed), (1, 3, 7)
+    least: dict[int, float] = {}
+    for tree in space:
+        cost = sum(p * w for p, w in zip(prices, tree.widths, strict=True))
+        found = dissimilarity(tree, affinity, weights)
+        least[cost] = min(found, least.get(cost, np.inf))
+    expected: list[tuple[int, float]] = []
+    for cost in sorted(least):
+        if not expected or least[cost] < expected[-1][1] - 1e-12:
+            expected.append((cost, least[cost]))
+    front = widths_front(mean_of_worst(space.tasks, affinity, weights), prices, space)
+    assert [cost for cost, _ in expected] == [point.cost for point in front]
+    assert [point.score for point in front] == pytest.approx([score for _, score in expected])
+    assert all(dissimilarity(p.tree, affinity, weights) == pytest.approx(p.score) for p in front)
+
+
+@given(spaces(), st.integers(0, 99))
+def test_every_sequence_of_widths_has_its_best_tree(space: Space, seed: int):
+    affinity = random_affinity(len(space.tasks), space.stages, seed)
+    score = mean_of_worst(space.tasks, affinity)
+    least: dict[tuple[int, ...], float] = {}
+    for tree in space:
+        least[tree.widths] = min(score.of(tree), least.get(tree.widths, np.inf))
+    found = best_per_widths(score, (1,) * space.stages, space)
+    assert {point.tree.widths: point.score for point in found} == pytest.approx(least)
+    assert all(point.tree in space for point in found)
+
+
+def test_any_function_of_a_stages_branches_will_do():
+    space = Space.of("abcd", 2)
+    spread = StageScore(
+        lambda _, branch: len(branch), lambda stage, sizes: max(sizes) - min(sizes) + stage
+    )
+    least = {tree.widths: spread.of(tree) for tree in space}
+    for tree in space:
+        least[tree.widths] = min(least[tree.widths], spread.of(tree))
+    found = best_per_widths(spread, (1, 1), space)
+    assert {point.tree.widths: point.score for point in found} == least
+
+
+@given(st.integers(0, 99))
+def test_a_beam_comes_close_to_the_criterions_optimum_and_never_below(seed: int):
+    space = Space.of("abcde", 3)
+    score = mean_of_worst(space.tasks, random_affinity(5, 3, seed))
+    exact = {p.cost: p.score for p in widths_front(score, (1, 2, 4), space)}
+    for point in beam(score, lambda stage, _: 2**stage, space, width=30):
+        at_most = min(s for cost, s in exact.items() if cost <= point.cost)  # type: ignore[operator]
+        assert at_most - 1e-9 <= point.score <= at_most + 0.1
+
+
+def test_large_spaces_are_ranked_by_their_best_trees():
+    for tasks, stages in ((8, 4), (13, 2)):
+        names = [f"t{number:02}" for number in range(tasks)]
+        budget = Bound("copies", (1,) * stages, 0, 2 * tasks)
+        space = Space.of(names, stages, Limits(bounds=(budget,)))
+        affinity = random_affinity(tasks, stages, seed=tasks)
+        trees = ranking(space, affinity)
+        costs = [dissimilarity(tree, affinity) for tree in trees]
+        assert len(trees) > 5
+        assert costs == pytest.approx(sorted(costs))
+        assert all(tree in space for tree in trees)
+
+
+def test_too_many_tasks_for_partitions_are_refused():
+    space = Space.of([f"t{number}" for number in range(10, 21)], 1)
+    with pytest.raises(ValueError, match="11 tasks have too many partitions"):
+        best_per_widths(mean_of_worst(space.tasks, random_affinity(11, 1, 0)), (1,), space)

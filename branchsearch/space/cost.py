@@ -3,7 +3,7 @@
 Parameters and multiply-adds add up: a tree costs the sum of its branches' stages and its heads.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from branchsearch.tree import Tree
@@ -48,6 +48,21 @@ class CostTable:
         """The cost of a tree's whole network."""
         parts = [stage * width for stage, width in zip(self.stages, tree.widths, strict=True)]
         return sum((*parts, *(self.heads[task] for task in tree.tasks)), start=Cost(0, 0))
+
+    def branch(self, name: str) -> Callable[[int, frozenset[str]], int]:
+        """One of the costs as a number per stage and branch, the form that the solver takes.
+
+        A branch of the last stage pays for the heads of its tasks.
+        """
+        stages = [getattr(stage, name) for stage in self.stages]
+        heads = {task: getattr(head, name) for task, head in self.heads.items()}
+
+        def cost(stage: int, branch: frozenset[str]) -> int:
+            last = stage == len(stages) - 1
+            number: int = stages[stage] + (sum(heads[task] for task in branch) if last else 0)
+            return number
+
+        return cost
 
 
 def fits(cost: Cost, budget: Mapping[str, int]) -> bool:

@@ -3,23 +3,37 @@
 Source: S. Vandenhende et al., "Branched Multi-Task Networks: Deciding What Layers To Share",
 BMVC 2020, section 3.2: a branch costs the largest dissimilarity among its tasks, a stage the mean
 over its branches, a tree the sum over its stages. Sharing nothing costs 0, so the criterion means
-something only among trees under one budget.
+something only among trees under one budget. In the additive form a stage is the sum over its
+branches, and the solver can weigh it against any cost.
 """
 
 from collections.abc import Iterable, Sequence
 from itertools import combinations
+from statistics import fmean
 
 import numpy as np
 
+from branchsearch.space.beam import beam
+from branchsearch.space.lattice import MOST_TASKS, best_per_widths
+from branchsearch.space.space import Space
+from branchsearch.space.stagewise import StageScore
+from branchsearch.space.tables import BranchNumbers
 from branchsearch.tree import Tree
 
+#: Spaces up to this size are ranked tree by tree.
+_LISTED = 100_000
 
-def dissimilarity(tree: Tree, affinity: np.ndarray) -> float:
+
+def dissimilarity(
+    tree: Tree, affinity: np.ndarray, weights: Sequence[float] | None = None
+) -> float:
     """The paper's cost of a tree: 0 where nothing is shared, higher where unlike tasks share.
 
     Args:
         tree: Over T tasks and S stages.
-        affinity: Shape [S, T, T], symmetric, in [-1, 1]; tasks in the tree's order.
+        affinity: Shape [S, T, T], in [-1, 1]; tasks in the tree's order. Where it is not symmetric,
+            two tasks are as unlike as the mean of both ways says.
+        weights: Shape [S], of the stages; 1 by default.
 
     Raises:
         ValueError: The shapes do not fit.
@@ -27,7 +41,29 @@ def dissimilarity(tree: Tree, affinity: np.ndarray) -> float:
     tasks = len(tree.tasks)
     if affinity.shape != (len(tree.branches), tasks, tasks):
         raise ValueError(f"an affinity of shape {affinity.shape} does not fit {tree}")
-    return sum(_stage(row, 1 - at) for row, at in zip(tree.branches, affinity, strict=True))
+    return mean_of_worst(tree.tasks, affinity, weights).of(tree)
+
+
+def mean_of_worst(
+    tasks: Sequence[str], affinity: np.ndarray, weights: Sequence[float] | None = None
+) -> StageScore:
+    """The paper's criterion, as a score of stages."""
+    each = [1.0] * len(affinity) if weights is None else weights
+    return StageScore(
+        worst_pair(tasks, affinity), lambda stage, numbers: each[stage] * fmean(numbers)
+    )
+
+
+def worst_pair(tasks: Sequence[str], affinity: np.ndarray) -> BranchNumbers:
+    """The largest dissimilarity, 1 - affinity, in a branch; 0 for one task."""
+    unlike = 1 - (affinity + affinity.transpose(0, 2, 1)) / 2
+    places = {task: place for place, task in enumerate(tasks)}
+
+    def worst(stage: int, branch: frozenset[str]) -> float:
+        pairs = combinations([places[task] for task in branch], 2)
+        return max((float(unlike[stage, i, j]) for i, j in pairs), default=0.0)
+
+    return worst
 
 
 def ranked(trees: Iterable[Tree], affinity: np.ndarray) -> list[Tree]:
@@ -35,10 +71,19 @@ def ranked(trees: Iterable[Tree], affinity: np.ndarray) -> list[Tree]:
     return sorted(trees, key=lambda t: (round(dissimilarity(t, affinity), 12), t.widths, str(t)))
 
 
-def _stage(row: Sequence[int], unlike: np.ndarray) -> float:
-    width = len(set(row))
-    worst = [0.0] * width
-    for one, other in combinations(range(len(row)), 2):
-        if row[one] == row[other]:
-            worst[row[one]] = max(worst[row[one]], float(unlike[one, other]))
-    return sum(worst) / width
+def ranking(space: Space, affinity: np.ndarray) -> list[Tree]:
+    """The trees of a space by rising dissimilarity, as many as can be found.
+
+    All of them in spaces of up to 100,000 trees; else the best of every sequence of widths, exact
+    up to ``MOST_TASKS`` tasks of ``branchsearch.space.lattice``; beyond, what a beam search finds
+    to be best for each cost.
+    """
+    if space.countable and space.count() <= _LISTED:
+        return ranked(space, affinity)
+    score = mean_of_worst(space.tasks, affinity)
+    prices = space.limits.bounds[0].prices if space.limits.bounds else (1,) * space.stages
+    if len(space.tasks) <= MOST_TASKS:
+        found = best_per_widths(score, prices, space)
+    else:
+        found = beam(score, lambda stage, _: prices[stage], space)
+    return ranked((point.tree for point in found), affinity)

@@ -1,0 +1,100 @@
+"""The best trees for every budget, exactly, where scores and costs add up over branches.
+
+So do parameters and multiply-adds, affinities summed over the tasks of a branch, two-task estimates
+and linear surrogates. How it is done: ``branchsearch.space.program``.
+"""
+
+from functools import partial
+
+import numpy as np
+
+from branchsearch.space.fronts import foremost
+from branchsearch.space.points import Budget, Costs, Point, columns_of, point_of
+from branchsearch.space.program import Program
+from branchsearch.space.space import EmptySpace, Space
+from branchsearch.space.tables import BranchNumbers, total
+
+
+def pareto_front(
+    score: BranchNumbers,
+    cost: Costs,
+    space: Space,
+    *,
+    budget: Budget = None,
+) -> list[Point]:
+    """Find the best score for every cost, and a tree for each.
+
+    >>> space = Space.of(["a", "b", "c"], stages=1)
+    >>> apart = lambda stage, branch: -len(branch & {"a"}) * (len(branch) == 1)
+    >>> copies = lambda stage, branch: 1
+    >>> [(point.cost, point.score, str(point.tree)) for point in pareto_front(apart, copies, space)]
+    [(1, 0, 'a+b+c'), (2, -1, 'a,b+c')]
+
+    Args:
+        score: What each branch adds; lower is better (negate gains). ``inf`` forbids a branch.
+        cost: What each branch costs; or several such columns.
+        space: The trees, at most of ``branchsearch.space.program.MOST_TASKS`` tasks.
+        budget: The most that a tree may cost; one number per column.
+
+    Returns:
+        By rising cost. No tree of the space has a lower score at the same or a lower cost. Empty
+        where no tree is within the budget.
+
+    Raises:
+        ValueError: Too many tasks, a branch without a number, or budgets that do not fit columns.
+    """
+    scored = partial(total, score)
+    columns, most = columns_of(cost, budget)
+    found = [
+        point_of(scored, cost, tree)
+        for tree in Program(score, columns, most, space, keep=1).trees()
+    ]
+    # limits are costs to the program, and to its front; here the asked ones alone decide
+    costs = np.array([np.atleast_1d(point.cost) for point in found], float)
+    scores = np.array([point.score for point in found], float)
+    return [found[at] for at in foremost(costs.reshape(len(found), len(columns)), scores, 1)]
+
+
+def best(
+    score: BranchNumbers,
+    cost: Costs,
+    space: Space,
+    *,
+    budget: Budget = None,
+) -> Point:
+    """Find the tree of the lowest score within a budget, among equals the cheapest.
+
+    Raises:
+        EmptySpace: No tree is within the budget.
+        ValueError: As ``pareto_front``.
+    """
+    front = pareto_front(score, cost, space, budget=budget)
+    if not front:
+        raise EmptySpace(f"no tree is within the budget of {budget}")
+    return min(front, key=lambda point: (point.score, point.cost))
+
+
+def k_best(
+    score: BranchNumbers,
+    cost: Costs,
+    space: Space,
+    k: int,
+    *,
+    budget: Budget = None,
+) -> list[Point]:
+    """Find the k trees of the lowest scores within a budget, best first; all where there are fewer.
+
+    Raises:
+        EmptySpace: No tree is within the budget.
+        ValueError: As ``pareto_front``; or k is below 1.
+    """
+    if k < 1:
+        raise ValueError(f"k is how many trees are asked for, at least 1, not {k}")
+    scored = partial(total, score)
+    columns, most = columns_of(cost, budget)
+    bounded = budget is not None  # else costs do not matter, and no front over them is needed
+    program = Program(score, columns if bounded else [], most if bounded else [], space, keep=k)
+    found = [point_of(scored, cost, tree) for tree in program.trees()]
+    if not found:
+        raise EmptySpace(f"no tree is within the budget of {budget}")
+    return sorted(found, key=lambda point: (point.score, point.cost, str(point.tree)))[:k]
