@@ -10,14 +10,14 @@ from tests.evidence import features, grams
 
 
 def by_the_paper(one: np.ndarray, other: np.ndarray) -> float:
-    """Kornblith et al., section 3: of centred features, ||YᵀX||² / (||XᵀX|| ||YᵀY||)."""
+    """Kornblith et al.: of centred features, ||YᵀX||² / (||XᵀX|| ||YᵀY||)."""
     x, y = one - one.mean(axis=0), other - other.mean(axis=0)
     top = np.linalg.norm(y.T @ x) ** 2
     return float(top / (np.linalg.norm(x.T @ x) * np.linalg.norm(y.T @ y)))
 
 
 def hsic_1(one: np.ndarray, other: np.ndarray) -> float:
-    """Nguyen et al., equation 3: the unbiased estimator of Song et al."""
+    """Nguyen et al.: the unbiased estimator of Song et al."""
     n = len(one)
     a, b = one @ one.T, other @ other.T
     np.fill_diagonal(a, 0)

@@ -7,7 +7,7 @@ loss of j before it. Positive where the step helps j. Z(i → j) and Z(j → i) 
 kept; what suits task i is what others' steps do to it, so entry [s, i, j] holds Z(j → i).
 
 Source: C. Fifty et al., "Efficiently Identifying Task Groupings for Multi-Task Learning", NeurIPS
-2021, equation 1, averaged over training; here per stage, with steps on that stage's weights only.
+2021, averaged over training; here per stage, with steps on that stage's weights only.
 """
 
 import numpy as np

@@ -6,8 +6,7 @@ A tree is scored by its pairs: for each task, the mean over its partners of what
 network of the two that parts where they part in the tree. Since a gain at depth d is the gain at
 depth 0 plus one step per shared stage, the score is a sum over stages and branches.
 
-Source: L. Zhang et al., "A Tree-Structured Multi-Task Model Recommender", AutoML 2022 (TreeMTL),
-section 3.
+Source: L. Zhang et al., "A Tree-Structured Multi-Task Model Recommender", AutoML 2022 (TreeMTL).
 """
 
 from collections.abc import Callable, Collection
