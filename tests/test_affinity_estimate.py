@@ -1,6 +1,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import combinations
+from itertools import combinations, permutations
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from tests.networks import small
 
 NAMES = ("a", "b", "c")
 STAGES = 2
+GAINS = {(one, other): ord(one) / 1000 + ord(other) / 500 for one in NAMES for other in NAMES}
 TASKS = [Task(name, "depth", "rmse", Direction.MINIMIZE) for name in NAMES]
 
 
@@ -37,8 +38,11 @@ class Network:
         return small(self.tree)
 
     def result(self) -> dict[str, Any]:
-        shared = sum(width == 1 for width in self.tree.widths) if len(self.tree.tasks) > 1 else 0
-        return {"metrics": dict.fromkeys(self.tree.tasks, 1.0 - 0.1 * shared)}
+        """An error of 1 alone; every stage shared takes off as much as task and partner decide."""
+        stages = sum(width == 1 for width in self.tree.widths)
+        first, last = self.tree.tasks[0], self.tree.tasks[-1]
+        off = {first: GAINS[first, last], last: GAINS[last, first]} if first != last else {}
+        return {"metrics": {task: 1 - stages * off.get(task, 0.0) for task in self.tree.tasks}}
 
 
 @dataclass
@@ -147,9 +151,9 @@ def test_the_same_network_for_every_task_is_alike_everywhere():
 
 def test_gains_are_percents_of_the_single_task_networks():
     (found,) = measured(["two_task"], Trainer())
-    others = ~np.eye(3, dtype=bool)
-    # every shared stage takes 0.1 off an error of 1
-    np.testing.assert_allclose(found.estimate.values[:, others], 10.0)
+    for i, j in permutations(range(3), 2):
+        gained = 100 * GAINS[NAMES[i], NAMES[j]]
+        np.testing.assert_allclose(found.estimate.values[:, i, j], gained)
 
 
 def test_two_tasks_are_trained_at_every_depth():

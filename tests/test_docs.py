@@ -24,7 +24,7 @@ def test_every_key_is_documented_with_its_default(document: str, rows: list[str]
 def test_every_name_of_the_catalog_is_documented():
     text = (ROOT / "search_spaces" / "README.md").read_text()
     text += (ROOT / "jobs" / "README.md").read_text()
-    for kind in ("dataset", "backbone", "sampler", "balancing", "scheduler", "metric"):
+    for kind in ("dataset", "backbone", "sampler", "balancing", "scheduler", "metric", "affinity"):
         for name in catalog.names(kind):
             assert name in text, f"{kind} {name}"
 

@@ -20,6 +20,10 @@ def test_a_joint_stands_at_the_mean_affinity_of_what_it_joins():
     assert made.order in {("a", "c", "b", "d"), ("b", "d", "a", "c")}
     heights = sorted(float(alike.min()) for alike, _ in made.corners)
     assert heights == pytest.approx([0.05, 0.5, 0.9])
+    for alike, places in made.corners:
+        joined = {made.order[round(place)] for place in places[[0, 3]]}
+        if alike.min() > 0.1:  # two tasks, not two groups
+            assert joined == ({"a", "c"} if alike.min() > 0.7 else {"b", "d"})
 
 
 @settings(max_examples=30)
