@@ -6,8 +6,9 @@ turns. SciPy (``pdist`` by correlation, then ``spearmanr`` of every two tasks) i
 tasks of each place and multiplied, since every task and every pair takes it as long;
 ``--reference-tasks 40`` measures all. Its affinities must be ours.
 
-Times are those of one thread; then the same is run on two, and on the GPU where there is one. All
-are sums, in seconds. Memory is what the process holds at most while ours runs, less what it held
+Times are those of one thread, in seconds of its processor, so that others who use the machine do
+not count. Then the same is run on two threads, and on the GPU where there is one, by the wall clock.
+All are sums. Memory is what the process holds at most while ours runs, less what it held
 before: it includes the features of one task.
 """
 
@@ -16,8 +17,6 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -32,6 +31,7 @@ from branchsearch.affinity.evidence import Gram, gram
 from branchsearch.affinity.rsa import RSA
 
 _FLOORS, _CEILING = {10_000: 25.0, 100_000: 18.0}, 1.6
+_THREADS = int(os.environ.get("OMP_NUM_THREADS", "0"))
 
 
 @dataclass(slots=True)
@@ -77,15 +77,14 @@ def measure(
         times.mib = max(times.mib, _peak_mib(device) - before)
         for task in range(reference_tasks):
             rows = _features(place, task, images, columns).double().numpy()
-            began = time.perf_counter()
+            began = _now("cpu")
             rdms.append(pdist(rows, "correlation"))
-            times.scipy += (time.perf_counter() - began) * tasks / reference_tasks
+            times.scipy += (_now("cpu") - began) * tasks / reference_tasks
         pairs = [(a, b) for a in range(reference_tasks) for b in range(a)]
         for a, b in pairs:
-            began = time.perf_counter()
+            began = _now("cpu")
             expected = spearmanr(rdms[a], rdms[b]).statistic
-            passed = time.perf_counter() - began
-            times.scipy += passed * tasks * (tasks - 1) / 2 / len(pairs)
+            times.scipy += (_now("cpu") - began) * tasks * (tasks - 1) / 2 / len(pairs)
             np.testing.assert_allclose(found[a, b], expected, atol=1e-5)
     return times
 
@@ -110,7 +109,7 @@ def _products(features: torch.Tensor) -> None:
 def _now(device: str) -> float:
     if device == "cuda":
         torch.cuda.synchronize()
-    return time.perf_counter()
+    return time.process_time() if device == "cpu" and _THREADS == 1 else time.perf_counter()
 
 
 def _held_mib(device: str) -> float:
@@ -142,18 +141,12 @@ def _in_a_process(threads: int, device: str, **amounts: int) -> Times:
     return Times(**json.loads(done.stdout.splitlines()[-1]))
 
 
-@contextmanager
-def _threads_as_told() -> Iterator[None]:
-    torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
-    gram(torch.randn(500, 5000))  # libraries wake up
-    yield
-
-
 def main(*, quick: bool = False, reference_tasks: int = 4, one: str = "") -> None:
     """Measure; ``--quick`` only shows that it runs. ``--one`` is how it calls itself."""
     if one:
-        with _threads_as_told():
-            print(json.dumps(asdict(measure(**json.loads(one)))))
+        torch.set_num_threads(_THREADS)
+        gram(torch.randn(500, 5000))  # libraries wake up
+        print(json.dumps(asdict(measure(**json.loads(one)))))
         return
     amounts = {"tasks": 40, "images": 500, "reference_tasks": reference_tasks}
     sizes = [(10_000, 5), (100_000, 1)]

@@ -111,7 +111,10 @@ def test_images_without_contrast_are_known():
     rows[[1, 4]] = 5.0
     rows[6, :20] = 5.0
     rows[8, 8:] = rows[8, 0]
+    rows[9] = 5.0
+    rows[9, 38] = 5.1
     assert gram(rows.split(9, dim=1)).flat == (1, 4)
+    assert gram(rows).flat == (1, 4)
 
 
 def test_chunks_of_other_images_are_refused():

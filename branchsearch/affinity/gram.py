@@ -127,7 +127,7 @@ class _Sums:
                 f"{_whose(self.source)}chunks of features have {len(self.sums)} and {len(piece)} "
                 f"images; every chunk needs all of them"
             )
-        self.flat = self.flat & _as_first(piece, self.first_column, self.flat)
+        self.flat = _as_first(piece, self.first_column, self.flat)
         single = piece.dtype != torch.float64 and self._added(piece.float())
         if not single and not self._added(piece.double()):
             unclean = (~piece.isfinite()).any(dim=1).nonzero().flatten().tolist()
@@ -215,7 +215,7 @@ def _mostly_common(products: Float[Tensor, "K K"], offset: Float[Tensor, " K"]) 
 def _as_first(
     piece: Float[Tensor, "K f"], first: Float[Tensor, "K 1"], among: Bool[Tensor, " K"]
 ) -> Bool[Tensor, " K"]:
-    """Which of some images have their first feature everywhere in a piece."""
+    """Which of some images have their first feature everywhere in a piece, too."""
     # a few columns first: they rule out nearly all images for little
     among = among & (piece[:, :: max(1, piece.shape[1] // 8)] == first).all(dim=1)
     asked = among.nonzero().flatten()
