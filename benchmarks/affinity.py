@@ -7,8 +7,8 @@ tasks of each place and multiplied, since every task and every pair takes it as 
 ``--reference-tasks 40`` measures all. Its affinities must be ours.
 
 Times are those of one thread, in seconds of its processor, so that others who use the machine do
-not count. Then the same is run on two threads, and on the GPU where there is one, by the wall clock.
-All are sums. Memory is what the process holds at most while ours runs, less what it held
+not count. Then the same is run on two threads, and on the GPU where there is one, by the wall
+clock. All are sums. Memory is what the process holds at most while ours runs, less what it held
 before: it includes the features of one task.
 """
 
