@@ -1,4 +1,5 @@
 from dataclasses import replace
+from itertools import permutations
 from statistics import fmean
 
 import numpy as np
@@ -136,6 +137,7 @@ def test_confirmed_networks_are_compared_on_the_test_part():
     first, _ = why(CHOSEN, found)
     (direct,) = first.direct
     assert direct.test
+    assert direct.told_apart
     assert direct.gain == pytest.approx(2.0)
     assert len(direct.parted_deltas) == 3
 
@@ -152,8 +154,11 @@ def test_single_task_networks_are_no_tree_that_was_trained():
 def test_both_directions_of_a_measure_are_told():
     found = without(job_with({}), affinities=[random_affinity(["a", "b", "c"], 2, 0, "tag")])
     point, *_ = why(Tree.share_none("abc", 2), found)
-    suits = {alike.suits for alike in point.pairs[0].likeness}
-    assert suits == set(point.pairs[0].tasks)
+    pair = point.pairs[0]
+    values = found.affinities[0].estimate.values[point.stage]
+    for alike, (suited, by) in zip(pair.likeness, permutations(pair.tasks), strict=True):
+        assert alike.suits == suited
+        assert alike.value == values["abc".index(suited), "abc".index(by)]
 
 
 def test_words_give_interval_and_mark_chance():

@@ -27,6 +27,12 @@ def mutual(affinity: Affinity) -> Float[np.ndarray, "S T T"]:
     return both
 
 
+def is_mutual(affinity: Affinity) -> bool:
+    """Whether affinities are the same both ways round."""
+    values = affinity.estimate.values
+    return np.array_equal(values, values.swapaxes(1, 2), equal_nan=True)
+
+
 def others(affinity: Affinity) -> Bool[np.ndarray, "T T"]:
     """Which entries are of two tasks, and not of one with itself."""
     two: Bool[np.ndarray, "T T"] = ~np.eye(len(affinity.tasks), dtype=bool)

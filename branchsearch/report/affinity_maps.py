@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from branchsearch.affinity.affinity import Affinity
-from branchsearch.affinity.scale import is_known, others, scale_end
+from branchsearch.affinity.scale import is_known, is_mutual, others, scale_end
 from branchsearch.drawing.leaves import leaves
 from branchsearch.report.findings import Findings
 from branchsearch.report.front import front, gained
@@ -104,7 +104,8 @@ def _map(affinity: Affinity, order: Sequence[str], stage: int) -> dict[str, Any]
 
 
 def _hover(affinity: Affinity, stage: int, digits: int) -> str:
-    lines = [f"%{{y}} and %{{x}}: %{{z:.{digits}f}}"]
+    between = "and" if is_mutual(affinity) else "with"  # what sharing with x is to y
+    lines = [f"%{{y}} {between} %{{x}}: %{{z:.{digits}f}}"]
     if is_known(affinity, affinity.estimate.low):
         lines.append(f"95 %: %{{customdata[0]:.{digits}f}} to %{{customdata[1]:.{digits}f}}")
     if is_known(affinity, affinity.estimate.chance):

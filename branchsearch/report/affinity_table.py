@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from branchsearch.affinity.affinity import Affinity
-from branchsearch.affinity.scale import is_known
+from branchsearch.affinity.scale import is_known, is_mutual
 from branchsearch.report.affinity_maps import doubtful
 
 
@@ -61,10 +61,8 @@ def stages(affinities: Sequence[Affinity]) -> Iterator[dict[str, Any]]:
 
 
 def _places(affinity: Affinity) -> list[tuple[int, int]]:
-    values, tasks = affinity.estimate.values, range(len(affinity.tasks))
-    if np.array_equal(values, values.swapaxes(1, 2), equal_nan=True):
-        return list(combinations(tasks, 2))
-    return list(permutations(tasks, 2))
+    tasks = range(len(affinity.tasks))
+    return list((combinations if is_mutual(affinity) else permutations)(tasks, 2))
 
 
 def _named(affinity: Affinity, found: Sequence[tuple[float, tuple[int, int]]]) -> str | None:

@@ -12,14 +12,13 @@ from math import isfinite, isnan, sqrt
 from statistics import fmean, variance
 from typing import Any
 
-import numpy as np
-
 from branchsearch.affinity.affinity import Affinity
+from branchsearch.affinity.scale import is_mutual
 from branchsearch.drawing.leaves import legible
 from branchsearch.report.affinity_maps import CHANCE
 from branchsearch.report.findings import Findings, TrialResult
 from branchsearch.report.front import front, gained
-from branchsearch.report.verdict import chosen
+from branchsearch.report.verdict import chosen, told_apart
 from branchsearch.tree import Tree
 
 
@@ -102,6 +101,11 @@ class Direct:
         """What parting gained: mean Δ of the tree minus that of the other, in points."""
         return fmean(self.parted_deltas) - fmean(self.merged_deltas)
 
+    @property
+    def told_apart(self) -> bool:
+        """Whether that is more than the noise between seeds, as far as those tell."""
+        return told_apart(self.parted_deltas, self.merged_deltas)
+
 
 @dataclass(frozen=True, slots=True)
 class BranchingPoint:
@@ -182,7 +186,12 @@ def as_json(points: Sequence[BranchingPoint]) -> list[dict[str, Any]]:
                 for pair in point.pairs
             ],
             "direct": [
-                {**asdict(direct), "merged": str(direct.merged), "gain": direct.gain}
+                {
+                    **asdict(direct),
+                    "merged": str(direct.merged),
+                    "gain": direct.gain,
+                    "told_apart": direct.told_apart,
+                }
                 for direct in point.direct
             ],
         }
@@ -214,7 +223,8 @@ def _association(effect: Effect | None) -> str | None:
 
 
 def _compared(direct: Direct) -> str:
-    return f"{direct.gain:+.2f} ({'test' if direct.test else 'validation'})"
+    noise = "" if direct.told_apart or not direct.test else ", inside the noise"
+    return f"{direct.gain:+.2f} ({'test' if direct.test else 'validation'}{noise})"
 
 
 def _known(value: object) -> object:
@@ -253,7 +263,7 @@ def _pairs(stage: int, branches: Sequence[Sequence[str]], findings: Findings) ->
 
 def _likeness(affinity: Affinity, stage: int, one: str, other: str) -> Iterator[Likeness]:
     found, tasks = affinity.estimate, affinity.tasks
-    mutual = np.array_equal(found.values, found.values.swapaxes(1, 2), equal_nan=True)
+    mutual = is_mutual(affinity)
     for suited, by in [(one, other)] if mutual else [(one, other), (other, one)]:
         at = stage, tasks.index(suited), tasks.index(by)
         parts = (found.values, found.low, found.high, found.chance)
