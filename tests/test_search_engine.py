@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import ray
 
@@ -106,6 +107,23 @@ def test_a_training_whose_process_is_killed_runs_again(engine: Engine, tmp_path:
     got = engine.run_all(works, train)
     assert got == {name: last(name) for name in ("killed", "beside")}
     assert (tmp_path / "killed").read_text() == "xx"
+
+
+def test_a_process_killed_between_two_trainings_costs_the_next_none(engine: Engine):
+    """The next training meets a dead process before it begins, which is no fault of its own."""
+
+    class Murderous(Heard):
+        def next(self) -> Work | None:
+            if self._running:
+                return None  # one at a time
+            for process in psutil.Process().children(recursive=True):
+                if process.name().startswith("ray::ImplicitFunc"):
+                    process.kill()
+            return super().next()
+
+    source = Murderous([work(name) for name in ("a", "b", "c")], {})
+    engine.run(source, train)
+    assert source.reports == dict.fromkeys(("a", "b", "c"), [1, 2, 3])
 
 
 def test_a_process_killed_more_often_than_is_tried_again_fails(engine: Engine, tmp_path: Path):

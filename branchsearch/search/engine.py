@@ -6,6 +6,7 @@ import os
 import tempfile
 import time
 import traceback
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import Any, Self, cast
@@ -109,7 +110,7 @@ class Engine:
         if source.finished:
             return
         self._start()
-        searcher = _SourceSearcher(source, self.workers)
+        searcher = _SourceSearcher(source, self.workers, self._retries)
         with tempfile.TemporaryDirectory(prefix="branchsearch-") as folder:
             tuner = tune.Tuner(
                 tune.with_resources(_trainable(train), {"cpu": self._cpus, "gpu": self._gpus}),
@@ -122,7 +123,9 @@ class Engine:
                 run_config=tune.RunConfig(
                     storage_path=folder,
                     verbose=0,
-                    failure_config=tune.FailureConfig(max_failures=self._retries),
+                    failure_config=tune.FailureConfig(
+                        max_failures=0
+                    ),  # the searcher hands it again
                     checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
                     callbacks=[_Watch()],
                 ),
@@ -161,22 +164,33 @@ class _Watch(tune.Callback):
 
 
 class _SourceSearcher(Searcher):
-    """Tune asks it for trainings; it asks the source."""
+    """Tune asks it for trainings; it asks the source.
 
-    def __init__(self, source: Source, most: int) -> None:
+    It hands out again whatever ran in a process that died. Tune would do so, too, but not where the
+    process that it keeps for the next trial is dead before that one begins.
+    """
+
+    def __init__(self, source: Source, most: int, retries: int) -> None:
         super().__init__()
-        self.source, self._most = source, most
-        self.live: dict[str, str] = {}  # Tune's trial id -> the work's key
+        self.source, self._most, self._retries = source, most, retries
+        self._live: dict[str, Work] = {}  # by Tune's trial id
+        self._again: list[Work] = []
+        self._deaths: Counter[str] = Counter()
 
     def suggest(self, trial_id: str) -> dict[str, Any] | None:
-        if len(self.live) >= self._most:
+        if len(self._live) >= self._most:
             return None
-        work = self.source.next()
+        work = self._again.pop(0) if self._again else self.source.next()
         if work is None:
             # Tune's mark for the end is a text, whatever its signature says
             return cast(dict[str, Any], Searcher.FINISHED) if self.source.finished else None
-        self.live[trial_id] = work.key
+        self._live[trial_id] = work
         return {"training": work.training}
+
+    def report(self, trial_id: str, report: Mapping[str, Any]) -> bool:
+        """Pass a report on; whether the trial goes on."""
+        work = self._live.get(trial_id)
+        return work is not None and self.source.report(work.key, report)
 
     def on_trial_complete(
         self,
@@ -184,12 +198,16 @@ class _SourceSearcher(Searcher):
         result: dict[str, Any] | None = None,  # noqa: ARG002  # Tune's signature
         error: bool = False,
     ) -> None:
-        key = self.live.pop(trial_id, None)
-        if key is None:
+        work = self._live.pop(trial_id, None)
+        if work is None:
             return
         if error:  # not an exception of the training: that is a report
-            self.source.report(key, {"failed": "its process died, also when it ran again"})
-        self.source.close(key)
+            self._deaths[work.key] += 1
+            if self._deaths[work.key] <= self._retries:
+                self._again.append(work)
+                return
+            self.source.report(work.key, {"failed": "its process died, also when it ran again"})
+        self.source.close(work.key)
 
     def __getstate__(self) -> dict[str, Any]:
         return {}  # Tune's snapshots are never restored: the source knows what is left
@@ -220,10 +238,7 @@ class _SourceScheduler(FIFOScheduler):
         trial: Trial,
         result: dict[str, Any],
     ) -> str:
-        key = self._searcher.live.get(trial.trial_id)
-        if key is None:
-            return TrialScheduler.STOP
-        goes_on = self._searcher.source.report(key, json.loads(result["report"]))
+        goes_on = self._searcher.report(trial.trial_id, json.loads(result["report"]))
         return TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP
 
 
