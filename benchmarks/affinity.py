@@ -155,10 +155,9 @@ def main(*, quick: bool = False, reference_tasks: int = 4, one: str = "") -> Non
     lines, figures = [], {}
     for columns, places in sizes:
         asked = {"columns": columns, "places": places, **amounts}
-        runs = {
-            "one thread": _in_a_process(1, "cpu", **asked),
-            "two threads": _in_a_process(2, "cpu", **asked),
-        }
+        runs = {"one thread": _in_a_process(1, "cpu", **asked)}
+        if not quick:
+            runs["two threads"] = _in_a_process(2, "cpu", **asked)
         if torch.cuda.is_available():
             runs["GPU"] = _in_a_process(1, "cuda", **asked | {"reference_tasks": 2})
         lines.append(
