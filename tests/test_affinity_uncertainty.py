@@ -8,7 +8,7 @@ from branchsearch.affinity import rsa
 from branchsearch.affinity.cka import CKA_DEBIASED
 from branchsearch.affinity.measure import Measure
 from branchsearch.affinity.rsa import RSA, RSA_EUCLIDEAN, pair_counts
-from branchsearch.affinity.uncertainty import chance_level, resamples
+from branchsearch.affinity.uncertainty import chance_level, interval, resamples
 from tests.evidence import features, grams
 
 
@@ -107,3 +107,12 @@ def test_chance_counts_by_hand():
     unit = torch.tensor([[2.0, -1, -1], [2, -1, -1]], dtype=torch.float64) / 6**0.5
     level = chance_level(unit, torch.triu_indices(3, 3, 1), images=3, draws=600, seed=0)
     assert level[0, 1] == pytest.approx(1 / 3, abs=0.06)
+
+
+def test_an_interval_is_the_middle_of_the_draws_and_holds_the_value():
+    draws = [np.full((1, 1), share) for share in np.linspace(0, 1, 1001)]
+    low, high = interval(np.full((1, 1), 0.5), [*draws, np.full((1, 1), np.nan)])
+    assert (low[0, 0], high[0, 0]) == pytest.approx((0.025, 0.975))
+    low, high = interval(np.full((1, 1), 2.0), draws)
+    assert (low[0, 0], high[0, 0]) == pytest.approx((0.025, 2.0))
+    assert np.isnan(interval(np.zeros((1, 1)), [np.full((1, 1), np.nan)])).all()
