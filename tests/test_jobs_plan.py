@@ -1,3 +1,9 @@
+from functools import partial
+from unittest.mock import patch
+
+import pytest
+
+from branchsearch.affinity.features import spooled_bytes
 from branchsearch.jobs.check import check_job
 from branchsearch.jobs.plan import plan
 from branchsearch.tree import Tree
@@ -46,3 +52,20 @@ def test_gpus_are_counted_apart():
     planned = plan(checked(resources={"max_concurrent_trials": 4, "num_cpus": 2, "num_gpus": 0.5}))
     assert planned.core_hours == planned.hours * 8
     assert planned.gpu_hours == planned.hours * 2
+
+
+def test_pairs_are_trained_for_the_measure_that_needs_them_and_take_their_time():
+    cheap, dear = plan(checked()), plan(checked(affinity={"measures": ["rsa", "two_task"]}))
+    assert (cheap.pairs, cheap.seconds["affinity"]) == (0, 0)
+    assert dear.pairs == 3 * 2  # three pairs, at each of two depths
+    assert 0 < dear.seconds["affinity"] < dear.seconds["search"] + dear.seconds["confirm"]
+    assert dear.hours * 3600 == sum(dear.seconds.values())
+
+
+def test_the_disk_that_features_take_is_told():
+    assert plan(checked()).spool_mib == 0  # they fit into memory
+    with patch("branchsearch.jobs.plan.spooled_bytes", partial(spooled_bytes, in_memory=0)):
+        told = plan(checked()).spool_mib
+        assert plan(checked(affinity={"measures": ["tag"]})).spool_mib == 0  # reads no features
+    # 24 images; 4 channels at 8 by 8 after stride 2, then 6
+    assert told == pytest.approx(24 * 4 * (4 + 6) * 8 * 8 / 2**20)

@@ -99,6 +99,18 @@ def task(number: int, **changes: Any) -> dict[str, Any]:  # noqa: ANN401
         (task(1, name="seg"), "space", "two tasks are named 'seg'"),
         (in_space(may_split=[True]), "space.may_split", "1 entries for a backbone of 2 stages"),
         (in_space(may_split=[False, False]), "space.may_split", "the space is empty"),
+        (in_space(limits={"most": [1]}), "space.limits", "for each of 2 stages"),
+        (in_space(limits={"most": [1, 1]}), "space.limits", "only one tree keeps to them"),
+        (
+            in_space(limits={"pairs": [{"tasks": ["seg", "sge"]}]}),
+            "space.limits",
+            "a pair is two of depth, normals, seg",
+        ),
+        (
+            in_space(limits={"most": [1, 3], "pairs": [{"tasks": ["seg", "depth"], "most": 0}]}),
+            "space.limits",
+            "no tree of 3 tasks keeps to all limits",
+        ),
         (in_space(tasks=TINY["space"]["tasks"][:1]), "space.tasks", "the space is empty"),
         (in_space(tasks=[]), "space.tasks", "at least 1 item"),
         (
@@ -114,6 +126,16 @@ def task(number: int, **changes: Any) -> dict[str, Any]:  # noqa: ANN401
         (tiny(trees=["depth+seg > depth+seg"]), "trees.0", "not in the space of 2 stages"),
         (tiny(objectives=[{"metric": "delta", "direction": "minimize"}]), "objectives.0", "is max"),
         (tiny(objectives=[]), "objectives", "at least 1 item"),
+        (tiny(affinity={"measures": ["rsb"]}), "affinity", "did you mean 'rsa'"),
+        (tiny(affinity={"measures": ["rsa", "rsa"]}), "affinity", "named twice: rsa, rsa"),
+        (tiny(affinity={"measures": []}), "affinity.measures", "at least 1 item"),
+        (
+            in_space(
+                dataset={"name": "scenes", "args": {**TINY["space"]["dataset"]["args"], "probe": 2}}
+            ),
+            "space.dataset.args",
+            "rsa needs at least 3 probe images, got 2",
+        ),
         (tiny(api_version="v0"), "api_version", "'branchsearch/v1', not 'v0'"),
         (tiny(trial={"learning_rate": float("nan")}), "trial.learning_rate", "finite"),
     ],

@@ -26,6 +26,15 @@ def test_a_joint_stands_at_the_mean_affinity_of_what_it_joins():
             assert joined == ({"a", "c"} if alike.min() > 0.7 else {"b", "d"})
 
 
+def test_both_directions_of_a_pair_count_alike():
+    directed = np.array([[[1, 0.2, 0.9], [0.6, 1, 0], [0.1, 0, 1]]])
+    for values in (directed, directed.swapaxes(1, 2)):
+        heights = sorted(
+            float(alike.min()) for alike, _ in joints(affinity("abc", values), 0).corners
+        )
+        assert heights == pytest.approx([0.2, 0.5])  # a joins c at (0.9 + 0.1) / 2
+
+
 @settings(max_examples=30)
 @given(st.integers(2, 40), st.integers(0, 99), st.sampled_from(["rsa", "tag"]))
 def test_every_task_is_a_leaf_once_at_its_place(tasks: int, seed: int, measure: str):
