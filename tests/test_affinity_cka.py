@@ -4,7 +4,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from branchsearch.affinity.cka import CKA, CKA_DEBIASED, _u_centred
+from branchsearch.affinity.cka import CKA, CKA_DEBIASED, _centred, _u_centred
 from branchsearch.affinity.gram import gram
 from tests.evidence import features, grams
 
@@ -76,6 +76,16 @@ def test_images_that_count_several_times_are_fitted_by_least_squares(seed: int, 
     np.testing.assert_allclose(
         found[a, b], (kernel.numpy()[a, b] - design @ fit) * weight, atol=1e-8
     )
+
+
+def test_images_that_count_several_times_are_not_compared_with_their_copies():
+    rows, times = features(0, 6, 5), [1, 3, 1, 2, 1, 1]
+    counts = torch.tensor(times, dtype=torch.float64)
+    found = _centred((rows @ rows.T)[None], counts)[0].square().sum().item()
+    drawn = np.repeat(np.arange(6), times)
+    copies = rows.numpy()[drawn] - rows.numpy()[drawn].mean(axis=0)
+    compared = (drawn[:, None] != drawn) | np.eye(len(drawn), dtype=bool)
+    assert found == pytest.approx(((copies @ copies.T)[compared] ** 2).sum())
 
 
 def test_single_precision_with_a_large_mean_is_close_to_double():
