@@ -40,7 +40,7 @@ def test_arrays_are_as_the_parts_promise(tmp_path: Path):
             "normals": (np.float16, (count, 3, 16, 16)),
             "edges": (np.uint8, (count, 1, 16, 16)),
         }
-    assert {label.kind for label in data.labels.values()} == set(KINDS)
+    assert {label.kind for label in data.labels.values()} <= set(KINDS)
 
 
 def test_no_image_is_in_two_parts_or_twice_in_one(tmp_path: Path):

@@ -17,6 +17,9 @@ PARTS = ("train", "validation", "test", "probe")
 #: The class number of a pixel that nobody labelled.
 UNLABELLED = 255
 
+#: The class number of an image that nobody classified.
+UNCLASSIFIED = -1
+
 
 @dataclass(frozen=True, slots=True)
 class Label:
@@ -24,11 +27,16 @@ class Label:
 
     Attributes:
         kind: The task kind that learns it, as in ``branchsearch.task.KINDS``.
-        classes: For segmentation: how many classes.
+        classes: For classification and segmentation: how many classes.
+        count: For attributes, regression and keypoints: how many of them.
+        logarithmic: For depth: whether it is the natural logarithm of the distance, and not the
+            distance. A zoom adds to the one and scales the other.
     """
 
     kind: str
     classes: int | None = None
+    count: int | None = None
+    logarithmic: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +45,30 @@ class Part:
 
     Attributes:
         images: Shape [N, 3, H, W], uint8, RGB.
-        targets: One array of N entries per label name. By kind: ``segmentation`` [N, H, W] uint8
-            class numbers, ``UNLABELLED`` where there is none; ``depth`` [N, 1, H, W] float16, the
-            natural logarithm of the distance; ``normals`` [N, 3, H, W] float16 unit vectors in
-            camera coordinates (x right, y up, z towards the camera); ``edges`` [N, 1, H, W] uint8,
-            1 on an edge. A float that nobody measured is NaN.
+        targets: One array of N entries per label name, by kind as in the table below. Every image
+            has an entry, also one without a label: its entry is missing throughout, and so may all
+            entries of a batch be.
+
+    ================  ===============  =======  =======  =====================================
+    kind              shape            type     missing  a number is
+    ================  ===============  =======  =======  =====================================
+    classification    [N]              int64    -1       the image's class, from 0
+    attributes        [N, A]           float32  NaN      1 where the image has the attribute,
+                                                         else 0
+    regression        [N, D]           float32  NaN      any, in the label's own unit
+    segmentation      [N, H, W]        uint8    255      the pixel's class, from 0
+    depth             [N, 1, H, W]     float16  NaN      a distance, or its natural logarithm
+    normals           [N, 3, H, W]     float16  NaN      part of a unit vector in camera
+                                                         coordinates: x right, y up, z towards
+                                                         the camera
+    edges             [N, 1, H, W]     uint8    255      1 on an edge, else 0
+    saliency          [N, 1, H, W]     uint8    255      1 on what stands out, else 0
+    keypoints         [N, K, H, W]     float16  NaN      heat in [0, 1], highest where the
+                                                         keypoint is; 0 throughout where it is
+                                                         known to be out of sight
+    ================  ===============  =======  =======  =====================================
+
+    A pixel of ``normals`` is missing when any of its three numbers is.
     """
 
     images: np.ndarray

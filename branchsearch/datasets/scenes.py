@@ -18,7 +18,7 @@ VERSION = 1
 
 LABELS = {
     "seg": Label("segmentation", classes=len(Shape)),
-    "depth": Label("depth"),
+    "depth": Label("depth", logarithmic=True),
     "normals": Label("normals"),
     "edges": Label("edges"),
 }
