@@ -33,7 +33,7 @@ def run(
     expected = planned(checked)
     console = Console(stderr=True)
     console.print(
-        f"{expected.name}: {expected.trees:,} trees, {expected.baselines} baselines, "
+        f"{expected.name}: {_many(expected.trees)} trees, {expected.baselines} baselines, "
         f"at most {expected.trials} trials and {expected.confirmations} confirmations, "
         f"about {expected.hours * 60:.0f} min",
         highlight=False,
@@ -50,6 +50,12 @@ def run(
         "export": str(result.export),
     }
     show(facts, output)
+
+
+def _many(count: int | None) -> str:
+    if count is None:
+        return "more than can be counted"
+    return f"{count:,}" if count < 10**12 else f"{float(count):.1e}"
 
 
 def validate(spec: SpecArgument, output: OutputOption = Output.TABLE) -> None:

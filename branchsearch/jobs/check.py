@@ -15,6 +15,7 @@ from branchsearch.jobs.spec import Component, JobSpec, SpaceSpec
 from branchsearch.jobs.training import Training, build_backbone, build_heads, code_version
 from branchsearch.model.cost import cost_table
 from branchsearch.space.cost import CostTable, fits
+from branchsearch.space.extremes import extremes
 from branchsearch.space.space import Space
 from branchsearch.task import Task
 from branchsearch.train.fit import Recipe
@@ -142,15 +143,7 @@ def _checked_job(spec: JobSpec) -> CheckedJob:
         space = _checked_space(spec.space)
     except _Misfit as misfit:
         raise _Misfit(("space", *misfit.path), str(misfit)) from None
-    cheapest = space.costs.of(Tree.share_all(space.space.tasks, space.space.stages))
-    for number, constraint in enumerate(spec.constraints):
-        least = getattr(cheapest, constraint.metric)
-        if constraint.max < least:
-            raise _Misfit(
-                ("constraints", number, "max"),
-                f"no tree fits: sharing everything takes {least:,} {constraint.metric}, "
-                f"more than {constraint.max:,}",
-            )
+    _check_budget(spec, space)
     _check_probe_images(spec, space)
     first = []
     for number, text in enumerate(spec.trees):
@@ -159,6 +152,23 @@ def _checked_job(spec: JobSpec) -> CheckedJob:
         except ValueError as error:
             raise _Misfit(("trees", number), str(error)) from None
     return CheckedJob(spec, space, tuple(first))
+
+
+def _check_budget(spec: JobSpec, space: CheckedSpace) -> None:
+    most, _ = extremes(space.space)
+    cheapest = space.costs.of(most)
+    shares_all = max(most.widths) == 1  # else limits may leave a cheaper one
+    for number, constraint in enumerate(spec.constraints):
+        least = getattr(cheapest, constraint.metric)
+        if shares_all and constraint.max < least:
+            raise _Misfit(
+                ("constraints", number, "max"),
+                f"no tree fits: sharing everything takes {least:,} {constraint.metric}, "
+                f"more than {constraint.max:,}",
+            )
+    within = space.space.within(space.costs, spec.upper_bounds)
+    if within.countable and not within.count():
+        raise _Misfit(("constraints",), "no tree keeps to them and to the limits of the space")
 
 
 def _check_probe_images(spec: JobSpec, space: CheckedSpace) -> None:
@@ -189,14 +199,26 @@ def _checked_space(spec: SpaceSpec) -> CheckedSpace:
             ("may_split",), f"has {len(spec.may_split)} entries for a backbone of {stages} stages"
         )
     tasks = spec.sorted_tasks()
-    space = Space(tuple(task.name for task in tasks), spec.may_split or (True,) * stages)
-    if space.count() < 2:
+    space = _space(spec, tuple(task.name for task in tasks), stages)
+    costs = cost_table(backbone.modules, build_heads(backbone, tasks), collection.image_size)
+    return CheckedSpace(spec, tasks, collection, space, costs)
+
+
+def _space(spec: SpaceSpec, tasks: tuple[str, ...], stages: int) -> Space:
+    may_split = spec.may_split or (True,) * stages
+    if len(tasks) < 2 or not any(may_split):
         raise _Misfit(
             ("tasks",) if len(tasks) < 2 else ("may_split",),
             "the space is empty but for one tree: it needs two tasks and a stage that may split",
         )
-    costs = cost_table(backbone.modules, build_heads(backbone, tasks), collection.image_size)
-    return CheckedSpace(spec, tasks, collection, space, costs)
+    try:
+        space = Space(tasks, may_split, spec.limits.limits())
+        most, least = extremes(space)
+    except ValueError as error:
+        raise _Misfit(("limits",), str(error)) from None
+    if most == least:
+        raise _Misfit(("limits",), f"only one tree keeps to them, and nothing is to search: {most}")
+    return space
 
 
 def _check_label(task: Task, collection: Collection, path: tuple[str | int, ...]) -> None:

@@ -19,9 +19,6 @@ from branchsearch.space.cost import Cost
 from branchsearch.space.extremes import extremes
 from branchsearch.tree import Tree
 
-#: Spaces up to this size are listed to count the trees within the budget.
-_LISTED = 20_000
-
 #: Bytes of a trained number: itself, its gradient, two averages of AdamW, one of the weights.
 _BYTES_PER_PARAMETER = 4 * 5
 
@@ -55,8 +52,8 @@ class Plan:
 
     Attributes:
         name: Of the job.
-        trees: How many the space holds.
-        allowed: How many of them are within the budget; None where they are too many to list.
+        trees: How many the space holds; None where that cannot be counted.
+        allowed: How many of them are within the budget; None where that cannot be counted.
         cheapest: Sharing everything.
         dearest: Sharing nothing, as far as stages may split.
         baselines: Trainings of the first step.
@@ -73,7 +70,7 @@ class Plan:
     """
 
     name: str
-    trees: int
+    trees: int | None
     allowed: int | None
     cheapest: Network
     dearest: Network
@@ -98,8 +95,9 @@ def plan(job: CheckedJob) -> Plan:
     tasks, trees = len(space.tasks), space.space
     narrowest, widest = extremes(trees)
     cheapest, dearest = _measured(job, narrowest), _measured(job, widest)
-    allowed = sum(map(job.allows, trees)) if trees.count() <= _LISTED else None
-    trials = min(spec.budget.max_trials, trees.count() if allowed is None else allowed)
+    within = trees.within(space.costs, spec.upper_bounds)
+    allowed = within.count() if within.countable else None
+    trials = spec.budget.max_trials if allowed is None else min(spec.budget.max_trials, allowed)
     confirmed = min(spec.confirm.trees, trials) + 1
 
     steps = -(-space.collection.counts["train"] // spec.trial.batch_size)
@@ -119,7 +117,7 @@ def plan(job: CheckedJob) -> Plan:
     hours = sum(seconds.values()) / 3600
     return Plan(
         name=spec.metadata.name,
-        trees=trees.count(),
+        trees=trees.count() if trees.countable else None,
         allowed=allowed,
         cheapest=cheapest,
         dearest=dearest,

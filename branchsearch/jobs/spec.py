@@ -8,6 +8,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from branchsearch import catalog
 from branchsearch.space.cost import COSTS
+from branchsearch.space.limits import Limits, PairLimit
 from branchsearch.task import Direction, Task
 from branchsearch.tree import check_task_name
 
@@ -73,6 +74,35 @@ class TaskSpec(_Spec):
         return Task(**self.model_dump())
 
 
+class PairLimitSpec(_Spec):
+    """How long two tasks go together."""
+
+    tasks: tuple[str, str] = Field(description="the two")
+    least: int = Field(default=0, ge=0, description="stages that they share at least")
+    most: int | None = Field(
+        default=None, ge=0, description="stages that they share at most; 0: none"
+    )
+
+
+class LimitsSpec(_Spec):
+    """What a tree must keep to."""
+
+    fewest: tuple[int, ...] = Field(
+        default=(), description="per stage the least number of branches; T: nothing shared"
+    )
+    most: tuple[int, ...] = Field(
+        default=(), description="per stage the most branches; 1: all tasks share"
+    )
+    pairs: tuple[PairLimitSpec, ...] = Field(
+        default=(), description="tasks that must or must not share"
+    )
+
+    def limits(self) -> Limits:
+        """The value that the rest of the house works with."""
+        pairs = (PairLimit(pair.tasks, pair.least, pair.most) for pair in self.pairs)
+        return Limits(self.fewest, self.most, tuple(pairs))
+
+
 class SpaceSpec(_Spec):
     """What is searched: images, tasks, a backbone and the trees that may be built."""
 
@@ -83,6 +113,7 @@ class SpaceSpec(_Spec):
         default=None,
         description="for each stage whether branches may part there; default: everywhere",
     )
+    limits: LimitsSpec = Field(default=LimitsSpec(), description="what a tree must keep to")
 
     @model_validator(mode="after")
     def _task_names_differ(self) -> Self:

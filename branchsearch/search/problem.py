@@ -6,7 +6,7 @@ from functools import cached_property
 
 import numpy as np
 
-from branchsearch.space.cost import Cost, CostTable, fits
+from branchsearch.space.cost import Cost, CostTable
 from branchsearch.space.space import Space
 from branchsearch.tree import Tree
 
@@ -31,11 +31,11 @@ class Problem:
         """What a tree costs."""
         return self.costs.of(tree)
 
+    @cached_property
+    def allowed(self) -> Space:
+        """The trees within the budget."""
+        return self.space.within(self.costs, self.budget)
+
     def allows(self, tree: Tree) -> bool:
         """Whether a tree is in the space and within the budget."""
-        return tree in self.space and fits(self.cost(tree), self.budget)
-
-    @cached_property
-    def trees(self) -> list[Tree]:
-        """Every tree that is allowed, in the space's order; takes a while in large spaces."""
-        return [tree for tree in self.space if self.allows(tree)]
+        return tree in self.allowed

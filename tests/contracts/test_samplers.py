@@ -94,8 +94,8 @@ def test_the_same_seed_and_study_give_the_same_proposals(
 @pytest.mark.parametrize("problem", [SMALL, BOUNDED], ids=["all", "bounded"])
 def test_each_allowed_tree_is_proposed_once(sampler: Callable[[Problem], Make], problem: Problem):
     make = sampler(problem)
-    study, trees = grown(make, problem, len(problem.trees), state=complete)
-    assert sorted(map(str, trees)) == sorted(map(str, problem.trees))
+    study, trees = grown(make, problem, problem.allowed.count(), state=complete)
+    assert sorted(map(str, trees)) == sorted(map(str, problem.allowed))
     with pytest.raises(SpaceExhausted):
         ask(study, make, problem, seed=0)
 
@@ -162,4 +162,4 @@ class TestFresh(BasicSamplerTestCase, MultiObjectiveSamplerTestCase):
 class TestRanked(BasicSamplerTestCase, MultiObjectiveSamplerTestCase):
     @pytest.fixture
     def sampler(self) -> Callable[[], BaseSampler]:
-        return lambda: RankedSampler(SMALL.trees, SMALL.space, seed=0)
+        return lambda: RankedSampler(SMALL.allowed, SMALL.space, seed=0)

@@ -12,13 +12,15 @@ from optuna.trial import FrozenTrial, TrialState
 from branchsearch.search.outcome import known_trees
 from branchsearch.search.parameters import distributions, params_of, tree_of
 from branchsearch.search.problem import Problem
+from branchsearch.space.space import EmptySpace
 from branchsearch.tree import Tree
 
 #: So many proposals in a row that are known or over the budget, and one is taken at random.
 PATIENCE = 20
 
-#: Spaces up to this size are listed to find the trees that are left; larger ones are drawn from.
-_LISTED = 100_000
+#: Spaces up to this size are listed to find the trees that are left; larger ones are drawn from,
+#: and so often in vain before they count as exhausted.
+_LISTED, _DRAWN = 100_000, 1_000
 
 
 class SpaceExhausted(Exception):
@@ -100,13 +102,17 @@ class FreshSampler(BaseSampler):
         self._inner.after_trial(study, trial, state, values)
 
     def _left_over(self, known: set[Tree]) -> Tree:
-        if self._problem.space.count() <= _LISTED:
-            left = [tree for tree in self._problem.trees if tree not in known]
+        allowed = self._problem.allowed
+        if allowed.countable and allowed.count() <= _LISTED:
+            left = [tree for tree in allowed if tree not in known]
             if not left:
                 raise SpaceExhausted(f"all {len(known)} allowed trees have a trial")
             return self._random.choice(left)
-        for _ in range(_LISTED):
-            tree = self._problem.space.sample(self._random)
-            if tree not in known and self._problem.allows(tree):
+        for _ in range(_DRAWN):
+            try:
+                tree = allowed.sample(self._random)
+            except EmptySpace as none:
+                raise SpaceExhausted(str(none)) from none
+            if tree not in known:
                 return tree
-        raise SpaceExhausted(f"{_LISTED} trees drawn at random are all known or over the budget")
+        raise SpaceExhausted(f"{_DRAWN} trees drawn at random all have a trial")

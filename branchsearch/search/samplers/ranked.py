@@ -11,7 +11,7 @@ from optuna.trial import FrozenTrial
 from branchsearch.search.outcome import known_trees
 from branchsearch.search.parameters import distributions, params_of
 from branchsearch.search.problem import Problem
-from branchsearch.space.criterion import ranked
+from branchsearch.space.criterion import ranking
 from branchsearch.space.extremes import extremes
 from branchsearch.space.space import Space
 from branchsearch.tree import Tree
@@ -62,5 +62,5 @@ class RankedSampler(BaseSampler):
 
 def ranked_by_affinity(problem: Problem) -> Callable[[int], RankedSampler]:
     """Allowed trees in the order of the paper's criterion, see ``branchsearch.space.criterion``."""
-    ranking = ranked(problem.trees, problem.affinity)
-    return lambda seed: RankedSampler(ranking, problem.space, seed=seed)
+    best_first = ranking(problem.allowed, problem.affinity)
+    return lambda seed: RankedSampler(best_first, problem.space, seed=seed)
