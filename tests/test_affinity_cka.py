@@ -4,7 +4,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from branchsearch.affinity.cka import CKA, CKA_DEBIASED, _centred, _u_centred
+from branchsearch.affinity.cka import CKA, CKA_DEBIASED, _centred, _entries, _u_centred
 from branchsearch.affinity.gram import gram
 from tests.evidence import features, grams
 
@@ -86,6 +86,13 @@ def test_images_that_count_several_times_are_not_compared_with_their_copies():
     copies = rows.numpy()[drawn] - rows.numpy()[drawn].mean(axis=0)
     compared = (drawn[:, None] != drawn) | np.eye(len(drawn), dtype=bool)
     assert found == pytest.approx(((copies @ copies.T)[compared] ** 2).sum())
+
+
+def test_half_of_a_symmetric_matrix_has_the_same_products():
+    units = features(0, 8, 16).reshape(2, 8, 8)
+    units = units + units.mT
+    entries = _entries(units, torch.triu_indices(8, 8))
+    torch.testing.assert_close(entries @ entries.T, units.flatten(1) @ units.flatten(1).T)
 
 
 def test_single_precision_with_a_large_mean_is_close_to_double():

@@ -20,7 +20,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from branchsearch.affinity.correlation import products
@@ -136,9 +136,13 @@ def _unit(centred: Float[Tensor, "T K K"]) -> Float[Tensor, "T K K"]:
 def _chance(units: Float[Tensor, "T K K"], *, draws: int, seed: int) -> Float[np.ndarray, "T T"]:
     images = units.shape[1]
     pairs = torch.triu_indices(images, images, device=units.device)
+    return chance_level(_entries(units, pairs), pairs, images=images, draws=draws, seed=seed)
+
+
+def _entries(units: Float[Tensor, "T K K"], pairs: Int[Tensor, "2 P"]) -> Float[Tensor, "T P"]:
+    """The upper triangle with its diagonal, so that inner products stay what they were."""
     twice = torch.where(pairs[0] == pairs[1], 1.0, 2.0**0.5).to(units)
-    entries = units[:, pairs[0], pairs[1]] * twice
-    return chance_level(entries, pairs, images=images, draws=draws, seed=seed)
+    return units[:, pairs[0], pairs[1]] * twice
 
 
 #: Kornblith's linear CKA.
