@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -31,12 +31,37 @@ class Label:
         count: For attributes, regression and keypoints: how many of them.
         logarithmic: For depth: whether it is the natural logarithm of the distance, and not the
             distance. A zoom adds to the one and scales the other.
+        swaps: For keypoints: the pairs of channels that change places in a mirror image, as the
+            left and the right eye do.
     """
 
     kind: str
     classes: int | None = None
     count: int | None = None
     logarithmic: bool = False
+    swaps: tuple[tuple[int, int], ...] = ()
+
+
+class Rows(Protocol):
+    """What is read of an array: its shape, and the entries asked for; files may be behind it."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the whole array."""
+        ...
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of its values."""
+        ...
+
+    def __len__(self) -> int:
+        """N."""
+        ...
+
+    def __getitem__(self, chosen: Any, /) -> Any:  # noqa: ANN401  # as numpy's arrays
+        """The entries at an index, a slice or an array of positions."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +96,8 @@ class Part:
     A pixel of ``normals`` is missing when any of its three numbers is.
     """
 
-    images: np.ndarray
-    targets: Mapping[str, np.ndarray]
+    images: Rows
+    targets: Mapping[str, Rows]
 
     def __len__(self) -> int:
         return len(self.images)
@@ -88,6 +113,8 @@ class Dataset:
         mean: The training images' mean colour (R, G, B), in [0, 1].
         std: The training images' standard deviation per colour, in [0, 1].
         fingerprint: A hash of the content; equal fingerprints mean equal images and labels.
+        mirrors: Whether the labels of an image are those of its mirror image; a digit's are not.
+        skipped: What was left out because it could not be read, and why.
     """
 
     labels: Mapping[str, Label]
@@ -95,16 +122,23 @@ class Dataset:
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     fingerprint: str
+    mirrors: bool = True
+    skipped: tuple[str, ...] = ()
 
     def prepare(
-        self, images: UInt8[np.ndarray, "batch 3 height width"]
+        self, images: UInt8[np.ndarray, "batch 3 height width"] | Tensor
     ) -> Float[Tensor, "batch 3 height width"]:
-        """What networks take: colours of mean 0 and standard deviation 1 over the training part."""
-        mean = torch.tensor(self.mean).view(3, 1, 1)
-        std = torch.tensor(self.std).view(3, 1, 1)
-        # a memory-mapped part is read only, and PyTorch takes no such array
-        pixels = torch.from_numpy(np.require(images, requirements="W"))
-        return (pixels.float() / 255 - mean) / std
+        """What networks take: colours of mean 0 and standard deviation 1 over the training part.
+
+        Args:
+            images: Colours in [0, 255]. A tensor stays on its device.
+        """
+        if not isinstance(images, Tensor):
+            # a memory-mapped part is read only, and PyTorch takes no such array
+            images = torch.from_numpy(np.require(images, requirements="W"))
+        mean = torch.tensor(self.mean, device=images.device).view(3, 1, 1)
+        std = torch.tensor(self.std, device=images.device).view(3, 1, 1)
+        return (images.float() / 255 - mean) / std
 
 
 class Collection(Protocol):
