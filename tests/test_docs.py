@@ -1,5 +1,6 @@
 """What the documents say is true."""
 
+import doctest
 import re
 from pathlib import Path
 
@@ -37,6 +38,13 @@ def test_the_examples_can_be_used(tmp_path: Path, document: str):
         path = tmp_path / "example.yaml"
         path.write_text(example)
         read_job(path) if document == "jobs" else read_space(path)
+
+
+def test_the_examples_on_trees_run():
+    page = ROOT / "docs" / "reference" / "trees.md"
+    failed, tried = doctest.testfile(str(page), module_relative=False)
+    assert tried > 20
+    assert not failed
 
 
 def test_the_readme_names_what_is_there():

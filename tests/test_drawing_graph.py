@@ -1,9 +1,10 @@
 from itertools import combinations, pairwise
 
 import networkx as nx
+import pytest
 from hypothesis import given
 
-from branchsearch.drawing.graph import Node, graph, positions
+from branchsearch.drawing.graph import Node, graph, positions, tree_of
 from branchsearch.drawing.leaves import leaves
 from branchsearch.drawing.plan import plan
 from branchsearch.tree import Tree
@@ -24,6 +25,20 @@ def test_the_graph_is_the_tree(tree: Tree):
             assert list(drawn.predecessors(node)) == [Node(layer - 1, parent)]
     heads = [node for node, kind in drawn.nodes(data="kind") if kind == "head"]
     assert sorted(drawn.nodes[head]["tasks"][0] for head in heads) == list(tree.tasks)
+
+
+@given(trees())
+def test_a_graph_leads_back_to_its_tree(tree: Tree):
+    assert tree_of(graph(tree)) == tree
+
+
+def test_a_graph_that_is_no_tree_is_refused():
+    drawn = graph(Tree.parse("a+b > a,b"))
+    drawn.remove_edge(Node(1, 0), Node(2, 1))
+    with pytest.raises(ValueError, match=r"no single path .* to Node\(layer=3, number=1\)"):
+        tree_of(drawn)
+    with pytest.raises(ValueError, match="at least one stage"):
+        tree_of(nx.DiGraph())
 
 
 @given(trees())

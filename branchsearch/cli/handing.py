@@ -56,6 +56,31 @@ def report(
     show({"report": str(path)}, output)
 
 
+def draw(
+    tree: Annotated[str, typer.Argument(help="As in: a+b+c > a+b,c > a,b,c")],
+    to: Annotated[Path | None, typer.Option("--to", help="A file ending in .svg or .png.")] = None,
+) -> None:
+    """Draw a tree: in the terminal, or as a picture."""
+    from branchsearch.drawing.png import png
+    from branchsearch.drawing.svg import svg
+    from branchsearch.drawing.text import text
+    from branchsearch.files import write_whole
+    from branchsearch.tree import Tree
+
+    try:
+        drawn = Tree.parse(tree)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="TREE") from None
+    if to is None:
+        typer.echo(text(drawn))
+    elif to.suffix == ".svg":
+        write_whole(to, svg(drawn))
+    elif to.suffix == ".png":
+        write_whole(to, png(drawn))
+    else:
+        raise typer.BadParameter(f"{to} ends in neither .svg nor .png", param_hint="--to")
+
+
 def dashboard(
     home: HomeOption = DEFAULT_HOME,
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",

@@ -51,6 +51,7 @@ for command in (
     affinity.affinity,
     handing.export,
     handing.report,
+    handing.draw,
     handing.dashboard,
 ):
     app.command(name=command.__name__.removesuffix("_jobs"))(command)

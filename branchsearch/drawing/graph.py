@@ -52,6 +52,29 @@ def graph(tree: Tree) -> "nx.DiGraph[Node]":
     return drawn
 
 
+def tree_of(drawn: "nx.DiGraph[Node]") -> Tree:
+    """Read the tree that a graph like ``graph``'s shows: from its nodes and edges alone.
+
+    Raises:
+        ValueError: It is not one image from which every head is reached, each over one copy of
+            every stage.
+    """
+    last = max((node.layer for node in drawn), default=0)
+    heads = sorted(node for node in drawn if node.layer == last)
+    labels, tasks = [], []
+    for head in heads:
+        path = [head]
+        while len(feeding := list(drawn.predecessors(path[-1]))) == 1:
+            path += feeding
+        if [node.layer for node in path] != list(range(last, -1, -1)) or path[-1] != Node(0, 0):
+            raise ValueError(f"no single path leads from the image to {head}")
+        labels.append([node.number for node in path[-2:0:-1]])
+        tasks += drawn.nodes[head]["tasks"]
+    if last < 2 or len(tasks) != len(heads):
+        raise ValueError("a tree has at least one stage, and one task per head")
+    return Tree.from_labels(tasks, list(zip(*labels, strict=True)))
+
+
 def positions(drawn: "nx.DiGraph[Node]") -> dict[Node, tuple[float, float]]:
     """Where each node stands: its layer, and its row, counted in heads from 0 at the top."""
     rows: dict[Node, float] = {}

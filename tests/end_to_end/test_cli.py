@@ -148,6 +148,17 @@ def test_an_unknown_job_is_not_found(home: Path, result: Result, tmp_path: Path)
     assert not (tmp_path / "nowhere").exists()
 
 
+def test_a_tree_is_drawn(tmp_path: Path):
+    drawn = program("draw", "a+b+c > a+b,c")
+    assert drawn.stdout.splitlines()[1].endswith("─┬─┤ 2 ├─┬─ a")
+    for ending, start in ((".svg", b"<svg"), (".png", b"\x89PNG")):
+        assert program("draw", "a+b > a,b", "--to", tmp_path / f"tree{ending}").returncode == 0
+        assert (tmp_path / f"tree{ending}").read_bytes().startswith(start)
+    for wrong in (("a > a+b",), ("a+b", "--to", tmp_path / "tree.gif")):
+        assert program("draw", *wrong).returncode == 2
+    assert len(list(tmp_path.iterdir())) == 2
+
+
 def test_one_tree_is_trained_alone(tmp_path: Path):
     space = written(tmp_path / "space.yaml", TINY["space"])
     tree = "depth+normals+seg > depth,normals+seg"
