@@ -1,0 +1,125 @@
+"""Images and labels of one's own: a table with a row per image."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from branchsearch.datasets.columns import column
+from branchsearch.datasets.dataset import PARTS
+from branchsearch.datasets.image_files import ImageFiles, Reading
+from branchsearch.datasets.listing import InvalidListing, Listing
+from branchsearch.datasets.split import SHARES
+from branchsearch.datasets.table import Table, read_table
+
+
+def manifest(
+    *,
+    path: str,
+    size: int | Sequence[int],
+    tasks: Mapping[str, Mapping[str, Any]],
+    image: str = "image",
+    part: str | None = None,
+    shares: Mapping[str, float] = SHARES,
+    seed: int = 0,
+    unreadable: float = 0.01,
+    cache_mib: float = 4096,
+    mirrors: bool = True,
+) -> ImageFiles:
+    """Images listed in a CSV or Parquet file, with a column for their paths and some per task.
+
+    A label is a number, a class name, or the path of a PNG or NPY map; a blank cell is a missing
+    label. Paths start at the file's own folder.
+
+    Args:
+        path: Of the file, absolute or from the home folder (``~``).
+        size: Height and width of the images in pixels, or one number for both.
+        tasks: By name, what each is; see ``branchsearch.datasets.columns.Column``.
+        image: The column of image paths.
+        part: The column that says train, validation, test or probe. Without it, parts follow from
+            what is in the images; a part that it never names is taken from train.
+        shares: How many images each part takes where the file does not say.
+        seed: Of that.
+        unreadable: The part of all images that may be left out because they are torn.
+        cache_mib: Up to so many MiB, decoded images are kept in files.
+        mirrors: Whether the labels of an image are those of its mirror image.
+
+    Raises:
+        InvalidListing: With a line for every fault in the file.
+        ValueError: Naming the argument that cannot be meant.
+        OSError: The file cannot be read.
+    """
+    reading = Reading(
+        size=pair(size),
+        shares=dict(shares),
+        seed=seed,
+        unreadable=unreadable,
+        cache_mib=cache_mib,
+    )
+    columns = [column(name, said) for name, said in tasks.items()]
+    if not columns:
+        raise ValueError("tasks: name at least one")
+    table = read_table(absolute(path))
+    listing = Listing(
+        source=table.path,
+        rows=table.rows,
+        images=_paths(table, image),
+        parts=_parts(table, part),
+        labels={each.name: each.read(table) for each in columns},
+        columns={each.name: each.columns[0] for each in columns} | {"image": image},
+    )
+    return ImageFiles("manifest", listing, reading, mirrors)
+
+
+def absolute(path: str) -> Path:
+    """A path that means the same wherever a training runs.
+
+    Raises:
+        ValueError: It is relative, or nothing is there.
+    """
+    given = Path(path).expanduser()
+    if not given.is_absolute():
+        raise ValueError(
+            f"path {path!r} must be absolute, since trainings run in folders of their own; "
+            f"here it would be {str(given.absolute())!r}"
+        )
+    if not given.exists():
+        raise ValueError(f"path: there is no file or folder {str(given)!r}")
+    return given
+
+
+def pair(size: int | Sequence[int]) -> tuple[int, int]:
+    """Height and width.
+
+    Raises:
+        ValueError: It is neither one number nor two.
+    """
+    numbers = (size, size) if isinstance(size, int) else tuple(size)
+    if len(numbers) != 2 or not all(isinstance(number, int) for number in numbers):
+        raise ValueError(f"size is one number of pixels, or height and width, not {size}")
+    return numbers[0], numbers[1]
+
+
+def _paths(table: Table, image: str) -> list[Path]:
+    cells = table.column(image)
+    faults = [
+        f"{row}, column {image!r}: no path of an image"
+        for row, cell in zip(table.rows, cells, strict=True)
+        if cell is None
+    ]
+    if faults:
+        raise InvalidListing(table.path, faults)
+    return [table.path.parent / cell for cell in cells if cell is not None]
+
+
+def _parts(table: Table, part: str | None) -> list[str | None]:
+    if part is None:
+        return [None] * len(table.rows)
+    cells = table.column(part)
+    faults = [
+        f"{row}, column {part!r}: no part {cell!r}; there are {', '.join(PARTS)}"
+        for row, cell in zip(table.rows, cells, strict=True)
+        if cell not in PARTS
+    ]
+    if faults:
+        raise InvalidListing(table.path, faults)
+    return list(cells)
