@@ -1,14 +1,27 @@
-"""Names in specs to code. The only place where a name becomes an object."""
+"""Names in specs to code. The only place where a name becomes an object.
+
+A name that ends with a colon stands for a family: ``timm:`` for ``timm:resnet18`` and every other
+model of timm. What stands behind the colon is the family's first argument.
+"""
 
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
+from functools import partial
 from importlib.metadata import entry_points
 from pkgutil import resolve_name
 from typing import Any
 
 BUILT_IN: Mapping[str, Mapping[str, str]] = {
     "dataset": {"scenes": "branchsearch.datasets.scenes:Scenes"},
-    "backbone": {"resnet": "branchsearch.backbones.resnet:resnet"},
+    "backbone": {
+        "resnet": "branchsearch.backbones.resnet:resnet",
+        "resnet10": "branchsearch.backbones.residual:resnet10",
+        "resnet18": "branchsearch.backbones.residual:resnet18",
+        "resnet34": "branchsearch.backbones.residual:resnet34",
+        "resnet50": "branchsearch.backbones.residual:resnet50",
+        "timm:": "branchsearch.backbones.timm_models:timm_model",
+        "vgg": "branchsearch.backbones.vgg:vgg",
+    },
     "head": {"dense": "branchsearch.model.heads:DenseHead"},
     "loss": {
         "absolute_error": "branchsearch.train.losses:absolute_error",
@@ -49,27 +62,34 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = {
     },
 }
 
+#: Families whose names say what code to import; never taken from anybody but the machine's user.
+LOCAL: Mapping[str, frozenset[str]] = {"backbone": frozenset({"fx:"})}
+
 
 class UnknownName(ValueError):
     """Nothing of that kind goes by that name."""
 
 
 def names(kind: str) -> list[str]:
-    """Every name of a kind, built in or from an installed package."""
+    """Every name and family of a kind, built in or from an installed package."""
     return sorted(BUILT_IN[kind].keys() | entry_points(group=f"branchsearch.{kind}").names)
 
 
 def check(kind: str, name: str) -> None:
     """Refuse a name that nothing goes by, without importing anything.
 
+    Whether a family knows what stands behind the colon shows only when it is made.
+
     Raises:
         UnknownName: With the names there are.
     """
-    there_are = names(kind)
-    if name not in there_are:
-        close = get_close_matches(name, there_are, n=1)
-        meant = f"; did you mean {close[0]!r}?" if close else ""
+    there_are, (known, behind) = names(kind), _parted(name)
+    if known not in there_are:
+        close = get_close_matches(known, there_are, n=1)
+        meant = f"; did you mean {close[0] + behind!r}?" if close else ""
         raise UnknownName(f"no {kind} {name!r}; there are {', '.join(there_are)}{meant}")
+    if known.endswith(":") and not behind:
+        raise UnknownName(f"{kind} {name!r} needs a name behind the colon")
 
 
 def find(kind: str, name: str) -> Callable[..., Any]:
@@ -82,9 +102,21 @@ def find(kind: str, name: str) -> Callable[..., Any]:
         UnknownName: With the names there are.
     """
     check(kind, name)
-    if name in BUILT_IN[kind]:
-        found: Callable[..., Any] = resolve_name(BUILT_IN[kind][name])
-        return found
-    (entry,) = entry_points(group=f"branchsearch.{kind}", name=name)
-    installed: Callable[..., Any] = entry.load()
-    return installed
+    known, behind = _parted(name)
+    if known in BUILT_IN[kind]:
+        found: Callable[..., Any] = resolve_name(BUILT_IN[kind][known])
+    else:
+        (entry,) = entry_points(group=f"branchsearch.{kind}", name=known)
+        found = entry.load()
+    return partial(found, behind) if behind else found
+
+
+def is_local(kind: str, name: str) -> bool:
+    """Whether a name says what code to import, so that no request from elsewhere may hold it."""
+    return _parted(name)[0] in LOCAL.get(kind, ())
+
+
+def _parted(name: str) -> tuple[str, str]:
+    """The name that the catalog has, and what stands behind its colon if it is a family."""
+    family, colon, behind = name.partition(":")
+    return family + colon, behind

@@ -1,4 +1,5 @@
 from hypothesis import given, settings
+from torch import Tensor, nn
 
 from branchsearch.backbones.resnet import resnet
 from branchsearch.model.branched import BranchedNetwork
@@ -17,6 +18,18 @@ def test_the_table_adds_up_to_the_network_exactly(tree: Tree):
     heads = {task: DenseHead(channels[-1], 1 + n) for n, task in enumerate(tree.tasks)}
     table = cost_table(stages, heads, (16, 24))
     assert table.of(tree) == network_cost(BranchedNetwork(tree, stages, heads), (16, 24))
+
+
+class Attention(nn.Module):
+    """Nothing but attention of every place to every other."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        tokens = images.flatten(2).mT.unsqueeze(1)
+        return nn.functional.scaled_dot_product_attention(tokens, tokens, tokens)
+
+
+def test_attention_is_two_matrix_products_whatever_kernel_runs_it():
+    assert network_cost(Attention(), (4, 6)) == Cost(0, 2 * 24 * 24 * 3)
 
 
 def test_a_convolution_by_hand():
