@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from branchsearch.datasets.composition import compose
+from branchsearch.datasets.composition import DIFFICULTIES, compose
 from branchsearch.datasets.dataset import PARTS, Dataset
 from branchsearch.datasets.raycast import Shape
 from branchsearch.datasets.scenes import LABELS, Scenes, edges, picture
@@ -142,12 +142,37 @@ def test_neither_colour_nor_contrast_tells_a_shape():
         ({"size": 257}, "size must be 8 to 256 pixels, got 257"),
         ({"probe": 0}, "probe must be at least 1 image, got 0"),
         ({"seed": -1}, "seed must not be negative, got -1"),
+        ({"difficulty": "odd"}, "difficulty must be one of easy, normal, hard, got 'odd'"),
     ],
 )
-def test_a_number_out_of_range_is_named(tmp_path: Path, wrong: dict[str, int], right: str):
+def test_a_number_out_of_range_is_named(tmp_path: Path, wrong: dict[str, Any], right: str):
     with pytest.raises(ValueError, match=right):
         Scenes(**{**FEW, **wrong}).open(tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_normal_scenes_are_those_of_old():
+    """What the first release drew: the same draws in the same order, and the same pictures but for
+    the last bits that processors differ in."""
+    rng = np.random.default_rng(7)
+    drawn = picture(compose(rng), 32, rng)
+    assert rng.random() == 0.10300358611778992
+    assert np.bincount(drawn["seg"].ravel()).tolist() == pytest.approx([680, 209, 135], abs=2)
+    assert drawn["images"].mean() == pytest.approx(143.055, abs=0.01)
+
+
+def test_difficulties_differ_as_they_say(tmp_path: Path):
+    solids, bright = {}, {}
+    for name, difficulty in DIFFICULTIES.items():
+        scenes = [compose(np.random.default_rng(seed), difficulty) for seed in range(40)]
+        counts = {len(scene.solids.shapes) - 1 for scene in scenes}
+        assert min(counts) == difficulty.fewest
+        assert max(counts) == difficulty.most
+        solids[name] = counts
+        opened = Scenes(**FEW, difficulty=name).open(tmp_path)
+        bright[name] = opened.parts["train"].images[:].mean()
+    assert max(solids["easy"]) < min(solids["hard"])
+    assert bright["hard"] < bright["normal"]
 
 
 def test_a_scene_takes_about_a_millisecond():

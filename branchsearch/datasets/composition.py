@@ -58,9 +58,34 @@ class Scene:
     noise: float
 
 
-def compose(rng: np.random.Generator) -> Scene:
-    """A random scene of 2 to 7 solids in a room."""
-    count = int(rng.integers(2, 8))
+@dataclass(frozen=True, slots=True)
+class Difficulty:
+    """How hard scenes are to read.
+
+    Attributes:
+        fewest: Solids beside the room, at least.
+        most: At most, and at most as many as the board has fields.
+        light: Factor of the lamp and of the light from everywhere.
+        noise: The greatest noise of a sensor.
+    """
+
+    fewest: int
+    most: int
+    light: float
+    noise: float
+
+
+#: More solids hide each other, less light leaves less to see, and noise more.
+DIFFICULTIES = {
+    "easy": Difficulty(fewest=1, most=4, light=1.0, noise=0.0),
+    "normal": Difficulty(fewest=2, most=7, light=1.0, noise=0.05),
+    "hard": Difficulty(fewest=5, most=9, light=0.4, noise=0.2),
+}
+
+
+def compose(rng: np.random.Generator, difficulty: Difficulty = DIFFICULTIES["normal"]) -> Scene:
+    """A random scene of some solids in a room."""
+    count = int(rng.integers(difficulty.fewest, difficulty.most + 1))
     floating = rng.random(count) < 0.3
     aligned = rng.random(count + 2) < 0.7  # patterns with the floor, or with a solid's own y
     turns = _turns(np.concatenate([[True], ~floating, aligned]), rng)
@@ -68,9 +93,9 @@ def compose(rng: np.random.Generator) -> Scene:
     return Scene(
         solids,
         _materials(turns[count + 1 :], rng),
-        _light(rng),
+        _light(rng, difficulty.light),
         _camera(rng),
-        noise=0.05 * rng.random(),
+        noise=difficulty.noise * rng.random(),
     )
 
 
@@ -120,14 +145,14 @@ def _materials(turns: Float32[np.ndarray, "M X X"], rng: np.random.Generator) ->
     )
 
 
-def _light(rng: np.random.Generator) -> Light:
+def _light(rng: np.random.Generator, strength: float) -> Light:
     around, height = 2 * pi * rng.random(), rng.uniform(0.4, 0.95)
     flat = sqrt(1 - height**2)
     lamp, ambient = rng.uniform(0.8, 1.2, (2, 3)).astype(np.float32)
     return Light(
         direction=np.array([flat * cos(around), height, flat * sin(around)], np.float32),
-        lamp=lamp * np.float32(rng.uniform(0.5, 1.1)),
-        ambient=ambient * np.float32(rng.uniform(0.2, 0.6)),
+        lamp=lamp * np.float32(strength * rng.uniform(0.5, 1.1)),
+        ambient=ambient * np.float32(strength * rng.uniform(0.2, 0.6)),
         shadows=bool(rng.random() < 0.7),
     )
 

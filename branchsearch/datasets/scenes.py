@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float32, Int
 
-from branchsearch.datasets.composition import Scene, compose
+from branchsearch.datasets.composition import DIFFICULTIES, Scene, compose
 from branchsearch.datasets.dataset import PARTS, Dataset, Label
 from branchsearch.datasets.materials import shade
 from branchsearch.datasets.raycast import Hits, Shape, cast, shadowed
@@ -39,9 +39,11 @@ class Scenes:
         test: Images to judge on.
         probe: Images to compare features on.
         seed: Any number that is not negative.
+        difficulty: ``easy`` (1 to 4 solids, no noise), ``normal`` (2 to 7) or ``hard`` (5 to 9,
+            in little light, much noise).
 
     Raises:
-        ValueError: A number is out of range.
+        ValueError: A number is out of range, or there is no such difficulty.
     """
 
     size: int
@@ -50,6 +52,7 @@ class Scenes:
     test: int
     probe: int
     seed: int
+    difficulty: str = "normal"
 
     def __post_init__(self) -> None:
         if not 8 <= self.size <= 256:
@@ -59,6 +62,9 @@ class Scenes:
                 raise ValueError(f"{part} must be at least 1 image, got {count}")
         if self.seed < 0:
             raise ValueError(f"seed must not be negative, got {self.seed}")
+        if self.difficulty not in DIFFICULTIES:
+            there_are = ", ".join(DIFFICULTIES)
+            raise ValueError(f"difficulty must be one of {there_are}, got {self.difficulty!r}")
 
     @property
     def labels(self) -> Mapping[str, Label]:
@@ -82,13 +88,14 @@ class Scenes:
             OSError: The folder cannot be written or read.
         """
         counts = "-".join(map(str, self.counts.values()))
-        name = f"scenes-v{VERSION}-{self.size}px-{counts}-seed{self.seed}"
+        hard = "" if self.difficulty == "normal" else f"-{self.difficulty}"
+        name = f"scenes-v{VERSION}-{self.size}px-{counts}-seed{self.seed}{hard}"
         return stored(folder / name, LABELS, self.counts, self._draw)
 
     def _draw(self, part: str, index: int) -> dict[str, np.ndarray]:
         key = np.random.SeedSequence(self.seed, spawn_key=(PARTS.index(part), index))
         rng = np.random.default_rng(key)
-        return picture(compose(rng), self.size, rng)
+        return picture(compose(rng, DIFFICULTIES[self.difficulty]), self.size, rng)
 
 
 def picture(scene: Scene, size: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
