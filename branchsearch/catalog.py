@@ -12,7 +12,11 @@ from pkgutil import resolve_name
 from typing import Any
 
 BUILT_IN: Mapping[str, Mapping[str, str]] = {
-    "dataset": {"scenes": "branchsearch.datasets.scenes:Scenes"},
+    "dataset": {
+        "digits": "branchsearch.datasets.digits:Digits",
+        "manifest": "branchsearch.datasets.manifest:manifest",
+        "scenes": "branchsearch.datasets.scenes:Scenes",
+    },
     "backbone": {
         "resnet": "branchsearch.backbones.resnet:resnet",
         "resnet10": "branchsearch.backbones.residual:resnet10",
