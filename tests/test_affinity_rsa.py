@@ -11,8 +11,8 @@ from scipy.stats import pearsonr, spearmanr
 from branchsearch.affinity.cka import CKA_DEBIASED
 from branchsearch.affinity.gram import gram
 from branchsearch.affinity.rsa import RSA, RSA_EUCLIDEAN, RSA_PEARSON
-from branchsearch.space.cost import Cost, CostTable, fits
-from branchsearch.space.criterion import dissimilarity, ranked
+from branchsearch.space.cost import Cost, CostTable
+from branchsearch.space.criterion import dissimilarity, ranking
 from branchsearch.space.space import Space
 from tests.evidence import features, grams
 
@@ -61,10 +61,9 @@ def test_mistake_5_without_a_budget_sharing_nothing_wins_so_a_budget_decides():
     affinity = RSA.values([grams(*(features(s + t) for t in range(3)))[0] for s in (0, 10)])
     part = Cost(10, 100)
     costs = CostTable((part, part), dict.fromkeys("abc", part))
-    trees = list(Space.of("abc", 2))
-    assert str(ranked(trees, affinity)[0]) == "a,b,c > a,b,c"
-    allowed = [tree for tree in trees if fits(costs.of(tree), {"parameters": 70})]
-    best = ranked(allowed, affinity)[0]
+    space = Space.of("abc", 2)
+    assert str(ranking(space, affinity)[0]) == "a,b,c > a,b,c"
+    best = ranking(space.within(costs, {"parameters": 70}), affinity)[0]
     assert best.widths != (3, 3)
     assert dissimilarity(best, affinity) > 0
 

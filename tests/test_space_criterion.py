@@ -4,7 +4,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from branchsearch.space.beam import beam
-from branchsearch.space.criterion import dissimilarity, mean_of_worst, ranked, ranking
+from branchsearch.space.criterion import (
+    FORMS,
+    dissimilarity,
+    mean_of_worst,
+    ranking,
+    sum_of_worst,
+    worst_pair,
+)
 from branchsearch.space.lattice import best_per_widths, widths_front
 from branchsearch.space.limits import Bound, Limits
 from branchsearch.space.space import Space
@@ -45,9 +52,10 @@ def test_identical_networks_cost_nothing_however_they_share(tree: Tree):
 def test_ranking_puts_the_least_dissimilar_first_and_shares_among_equals():
     space = Space.of("abc", 2)
     affinity = random_affinity(3, 2, seed=1)
-    costs = [dissimilarity(tree, affinity) for tree in ranked(space, affinity)]
+    costs = [dissimilarity(tree, affinity) for tree in ranking(space, affinity)]
+    assert len(costs) == 12
     assert costs == pytest.approx(sorted(costs))
-    alike = ranked(space, np.ones((2, 3, 3)))
+    alike = ranking(space, np.ones((2, 3, 3)))
     assert alike[0] == Tree.share_all("abc", 2)
 
 
@@ -110,17 +118,33 @@ def test_a_beam_comes_close_to_the_criterions_optimum_and_never_below(seed: int)
         assert at_most - 1e-9 <= point.score <= at_most + 0.1
 
 
-def test_large_spaces_are_ranked_by_their_best_trees():
-    for tasks, stages in ((8, 4), (13, 2)):
-        names = [f"t{number:02}" for number in range(tasks)]
-        budget = Bound("copies", (1,) * stages, 0, 2 * tasks)
-        space = Space.of(names, stages, Limits(bounds=(budget,)))
-        affinity = random_affinity(tasks, stages, seed=tasks)
-        trees = ranking(space, affinity)
-        costs = [dissimilarity(tree, affinity) for tree in trees]
-        assert len(trees) > 5
-        assert costs == pytest.approx(sorted(costs))
-        assert all(tree in space for tree in trees)
+@pytest.mark.parametrize(("tasks", "stages"), [(8, 4), (13, 2)])
+@pytest.mark.parametrize("form", ["mean", "sum"])
+def test_large_spaces_are_ranked_by_their_best_trees(tasks: int, stages: int, form: str):
+    names = [f"t{number:02}" for number in range(tasks)]
+    budget = Bound("copies", (1,) * stages, 0, 2 * tasks)
+    space = Space.of(names, stages, Limits(bounds=(budget,)))
+    affinity = random_affinity(tasks, stages, seed=tasks)
+    trees = ranking(space, affinity, form=form)
+    scores = [FORMS[form](names, affinity).of(tree) for tree in trees]
+    assert len(set(trees)) == len(trees) > 5
+    assert scores == pytest.approx(sorted(scores))
+    assert all(tree in space for tree in trees)
+
+
+def test_the_forms_differ_by_the_number_of_branches():
+    tree = Tree.parse("a+b,c+d > a,b,c+d")
+    affinity = random_affinity(4, 2, seed=0)
+    worst = worst_pair(tree.tasks, affinity)
+    pairs = [worst(0, frozenset("ab")), worst(0, frozenset("cd")), worst(1, frozenset("cd"))]
+    assert sum_of_worst(tree.tasks, affinity).of(tree) == pytest.approx(sum(pairs))
+    mean = (pairs[0] + pairs[1]) / 2 + pairs[2] / 3
+    assert mean_of_worst(tree.tasks, affinity).of(tree) == pytest.approx(mean)
+
+
+def test_an_unknown_form_is_refused():
+    with pytest.raises(ValueError, match="one of mean, sum, not 'max'"):
+        ranking(Space.of("ab", 1), np.ones((1, 2, 2)), form="max")
 
 
 def test_too_many_tasks_for_partitions_are_refused():

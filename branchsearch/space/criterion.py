@@ -7,16 +7,18 @@ something only among trees under one budget. In the additive form a stage is the
 branches, and the solver can weigh it against any cost.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
 from itertools import combinations
 from statistics import fmean
 
 import numpy as np
 
+from branchsearch.space import lattice, program
 from branchsearch.space.beam import beam
-from branchsearch.space.lattice import MOST_TASKS, best_per_widths
+from branchsearch.space.solver import pareto_front
 from branchsearch.space.space import Space
-from branchsearch.space.stagewise import StageScore
+from branchsearch.space.stagewise import StageScore, additive
 from branchsearch.space.tables import BranchNumbers
 from branchsearch.tree import Tree
 
@@ -59,6 +61,7 @@ def worst_pair(tasks: Sequence[str], affinity: np.ndarray) -> BranchNumbers:
     unlike = 1 - (affinity + affinity.transpose(0, 2, 1)) / 2
     places = {task: place for place, task in enumerate(tasks)}
 
+    @cache  # many trees have the same branches
     def worst(stage: int, branch: frozenset[str]) -> float:
         pairs = combinations([places[task] for task in branch], 2)
         return max((float(unlike[stage, i, j]) for i, j in pairs), default=0.0)
@@ -66,24 +69,44 @@ def worst_pair(tasks: Sequence[str], affinity: np.ndarray) -> BranchNumbers:
     return worst
 
 
-def ranked(trees: Iterable[Tree], affinity: np.ndarray) -> list[Tree]:
-    """Trees by rising dissimilarity; among equals, those that share more come first."""
-    return sorted(trees, key=lambda t: (round(dissimilarity(t, affinity), 12), t.widths, str(t)))
+def sum_of_worst(tasks: Sequence[str], affinity: np.ndarray) -> StageScore:
+    """The additive form: a stage is the sum over its branches, so that the solver takes it."""
+    return additive(worst_pair(tasks, affinity))
 
 
-def ranking(space: Space, affinity: np.ndarray) -> list[Tree]:
+#: The forms of the criterion, by name.
+FORMS: Mapping[str, Callable[[Sequence[str], np.ndarray], StageScore]] = {
+    "mean": mean_of_worst,
+    "sum": sum_of_worst,
+}
+
+
+def ranked(trees: Iterable[Tree], score: StageScore) -> list[Tree]:
+    """Trees by rising score; among equals, those that share more come first."""
+    return sorted(trees, key=lambda tree: (round(score.of(tree), 12), tree.widths, str(tree)))
+
+
+def ranking(space: Space, affinity: np.ndarray, *, form: str = "mean") -> list[Tree]:
     """The trees of a space by rising dissimilarity, as many as can be found.
 
-    All of them in spaces of up to 100,000 trees; else the best of every sequence of widths, exact
-    up to ``MOST_TASKS`` tasks of ``branchsearch.space.lattice``; beyond, what a beam search finds
-    to be best for each cost.
+    All of them in spaces of up to 100,000 trees. Beyond, in the form of a mean, the best of every
+    sequence of widths, exact up to ``MOST_TASKS`` tasks of ``branchsearch.space.lattice``; in the
+    form of a sum the best for each cost, exact up to ``MOST_TASKS`` of
+    ``branchsearch.space.program``; with more tasks what a beam search finds for each cost.
+
+    Raises:
+        ValueError: The form is not one of ``FORMS``.
     """
+    if form not in FORMS:
+        raise ValueError(f"the criterion is one of {', '.join(FORMS)}, not {form!r}")
+    score = FORMS[form](space.tasks, affinity)
     if space.countable and space.count() <= _LISTED:
-        return ranked(space, affinity)
-    score = mean_of_worst(space.tasks, affinity)
+        return ranked(space, score)
     prices = space.limits.bounds[0].prices if space.limits.bounds else (1,) * space.stages
-    if len(space.tasks) <= MOST_TASKS:
-        found = best_per_widths(score, prices, space)
+    if form == "mean" and len(space.tasks) <= lattice.MOST_TASKS:
+        found = lattice.best_per_widths(score, prices, space)
+    elif form == "sum" and len(space.tasks) <= program.MOST_TASKS:
+        found = pareto_front(score.branch, lambda stage, _: prices[stage], space)
     else:
         found = beam(score, lambda stage, _: prices[stage], space)
-    return ranked((point.tree for point in found), affinity)
+    return ranked((point.tree for point in found), score)

@@ -19,7 +19,7 @@ from branchsearch.jobs.check import check_job
 from branchsearch.jobs.home import Home
 from branchsearch.jobs.pipeline import Result
 from branchsearch.jobs.trainings import Trainings
-from branchsearch.space.criterion import ranked
+from branchsearch.space.criterion import ranking
 from branchsearch.space.extremes import extremes
 from branchsearch.train.scores import delta
 from branchsearch.tree import Tree
@@ -141,9 +141,9 @@ def test_another_sampler_takes_over_what_is_trained(home: Path, result: Result):
     assert other.job.id != result.job.id
     checked = check_job(spec)
     with np.load(home / "jobs" / other.job.id / "affinity.npz") as kept:
-        ranking = ranked(checked.space.space, kept["affinity"])
+        order = ranking(checked.space.space, kept["affinity"])
     shared, separate = extremes(checked.space.space)
-    expected = [tree for tree in ranking if tree not in (shared, separate)][:3]
+    expected = [tree for tree in order if tree not in (shared, separate)][:3]
     trained = [Tree.parse(trial.user_attrs["tree"]) for trial in trials(home, other)]
     assert trained[:2] == [shared, separate]
     assert set(trained[2:]) == set(expected)

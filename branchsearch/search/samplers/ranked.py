@@ -60,7 +60,14 @@ class RankedSampler(BaseSampler):
         return self._others.sample_independent(study, trial, param_name, param_distribution)
 
 
-def ranked_by_affinity(problem: Problem) -> Callable[[int], RankedSampler]:
-    """Allowed trees in the order of the paper's criterion, see ``branchsearch.space.criterion``."""
-    best_first = ranking(problem.allowed, problem.affinity)
+def ranked_by_affinity(
+    problem: Problem, *, criterion: str = "mean"
+) -> Callable[[int], RankedSampler]:
+    """Allowed trees in the order of an affinity, see ``branchsearch.space.criterion``.
+
+    Args:
+        problem: Has the affinity and the budget.
+        criterion: ``mean`` over a stage's branches, as in the paper, or ``sum``.
+    """
+    best_first = ranking(problem.allowed, problem.affinity, form=criterion)
     return lambda seed: RankedSampler(best_first, problem.space, seed=seed)
