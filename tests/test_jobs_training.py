@@ -22,7 +22,7 @@ def training(home: Path) -> Training:
     [
         {"seed": 7},
         {"test": True},
-        {"balancing": "fixed"},
+        {"balancing": ("fixed", {})},
         {"device": "cuda"},
         {"code": "0.0.9+abc"},
         {"tree": Tree.share_all(TREE.tasks, 2)},

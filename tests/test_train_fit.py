@@ -1,75 +1,12 @@
-from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from torchmetrics.regression import MeanSquaredError
 
 from branchsearch.datasets.dataset import Part
-from branchsearch.model.branched import BranchedNetwork
-from branchsearch.task import Direction, Task
-from branchsearch.train.balancing import fixed
-from branchsearch.train.fit import Epoch, NotFinite, Recipe, fit, judge
-from branchsearch.tree import Tree
-from tests.networks import small
-
-TASKS = tuple(Task(name, "depth", "rmse", Direction.MINIMIZE) for name in ("a", "b"))
-RECIPE = Recipe(
-    epochs=3, batch_size=8, learning_rate=0.02, weight_decay=0.0, warm_up=0.1, averaging=0.5
-)
-CPU = torch.device("cpu")
-
-
-def part(count: int, seed: int) -> Part:
-    """Images whose brightness is one task's depth, and whose darkness the other's."""
-    draw = np.random.default_rng(seed)
-    levels = draw.integers(0, 256, (count, 1, 1, 1))
-    images = np.broadcast_to(levels, (count, 3, 8, 8)).astype(np.uint8)
-    bright = (images[:, :1] / 255).astype(np.float16)
-    return Part(images, {"a": bright, "b": 1 - bright})
-
-
-def prepare(images: np.ndarray) -> torch.Tensor:
-    return torch.from_numpy(images).float() / 255 - 0.5
-
-
-def network() -> BranchedNetwork:
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        return small(Tree.parse("a+b > a,b"))
-
-
-def epochs(
-    trained: BranchedNetwork, recipe: Recipe = RECIPE, seed: int = 0, train: Part | None = None
-) -> Iterator[Epoch]:
-    def absolute(predicted: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        return (predicted - target).abs().mean()
-
-    return fit(
-        trained,
-        tasks=TASKS,
-        train=train or part(64, seed=1),
-        validation=part(32, seed=2),
-        prepare=prepare,
-        losses={"a": absolute, "b": absolute},
-        metrics={"a": MeanSquaredError, "b": MeanSquaredError},
-        balancing=fixed({"a": 1.0, "b": 1.0}),
-        recipe=recipe,
-        seed=seed,
-        device=CPU,
-    )
-
-
-def judged(trained: BranchedNetwork) -> dict[str, float]:
-    return judge(
-        trained,
-        names=["a", "b"],
-        part=part(32, seed=2),
-        prepare=prepare,
-        metrics={"a": MeanSquaredError, "b": MeanSquaredError},
-        device=CPU,
-    )
+from branchsearch.train.fit import NotFinite
+from tests.trainings import RECIPE, epochs, judged, network, part
 
 
 def test_training_learns_every_task():

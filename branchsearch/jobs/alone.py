@@ -8,7 +8,6 @@ from branchsearch.jobs.check import check_space, check_tree
 from branchsearch.jobs.reading import InvalidSpec, read_space
 from branchsearch.jobs.spec import RecipeSpec
 from branchsearch.jobs.training import train
-from branchsearch.train.fit import Recipe
 
 
 def train_tree(
@@ -47,7 +46,7 @@ def train_tree(
     training = checked.training(
         root,
         parsed,
-        recipe=Recipe(**spec.model_dump(exclude={"balancing"})),
+        recipe=spec.recipe(),
         balancing=spec.balancing,
         seed=seed,
         test=False,

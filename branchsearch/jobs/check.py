@@ -1,7 +1,7 @@
 """Whether the parts of a spec fit together, found out before anything runs or is written."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from branchsearch.space.cost import CostTable, fits
 from branchsearch.space.extremes import extremes
 from branchsearch.space.space import Space
 from branchsearch.task import Task
-from branchsearch.train.fit import Recipe
+from branchsearch.train.recipe import Recipe
 from branchsearch.tree import Tree
 
 
@@ -54,7 +54,7 @@ class CheckedSpace:
         tree: Tree,
         *,
         recipe: Recipe,
-        balancing: str,
+        balancing: Component,
         seed: int,
         test: bool,
         threads: int,
@@ -67,8 +67,11 @@ class CheckedSpace:
             backbone=_pair(self.spec.backbone),
             tasks=tuple(task for task in self.tasks if task.name in tree.tasks),
             tree=tree,
-            recipe=recipe,
-            balancing=balancing,
+            recipe=replace(
+                recipe,
+                floors={name: at for name, at in recipe.floors.items() if name in tree.tasks},
+            ),
+            balancing=_pair(balancing),
             seed=seed,
             test=test,
             threads=threads,

@@ -4,12 +4,21 @@ import inspect
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PositiveFloat,
+    model_validator,
+)
 
 from branchsearch import catalog
 from branchsearch.space.cost import COSTS
 from branchsearch.space.limits import Limits, PairLimit
 from branchsearch.task import Direction, Task
+from branchsearch.train.recipe import Recipe
 from branchsearch.tree import check_task_name
 
 API_VERSION = "branchsearch/v1"
@@ -35,7 +44,11 @@ def _known(kind: str, given: Sequence[str]) -> AfterValidator:
     """
 
     def check(component: Component) -> Component:
-        signature = inspect.signature(catalog.find(kind, component.name))
+        try:
+            found = catalog.find(kind, component.name)
+        except ImportError as error:  # an extra that is not installed; it says which
+            raise ValueError(f"{kind} {component.name!r}: {error}") from None
+        signature = inspect.signature(found)
         takes = {
             name: parameter
             for name, parameter in signature.parameters.items()
@@ -52,6 +65,10 @@ def _known(kind: str, given: Sequence[str]) -> AfterValidator:
         return component
 
     return AfterValidator(check)
+
+
+def _by_name(given: Any) -> Any:  # noqa: ANN401  # any YAML value
+    return {"name": given} if isinstance(given, str) else given
 
 
 class TaskSpec(_Spec):
@@ -200,20 +217,50 @@ class Fidelity(_Spec):
 
 
 class RecipeSpec(_Spec):
-    """How a network is trained: AdamW, warm-up, cosine, averaged weights."""
+    """How a network is trained."""
 
     epochs: int = Field(default=8, ge=1, description="passes over the training images")
     batch_size: int = Field(default=32, ge=1, description="images per step")
+    optimizer: Literal["adamw", "sgd"] = Field(default="adamw", description="adamw or sgd")
     learning_rate: float = Field(default=0.01, gt=0, description="after warm-up")
-    weight_decay: float = Field(default=0.01, ge=0, description="of AdamW")
+    weight_decay: float = Field(default=0.01, ge=0, description="of the optimizer")
+    momentum: float = Field(default=0.9, ge=0, lt=1, description="of sgd")
     warm_up: float = Field(default=0.1, ge=0, lt=1, description="share of all steps")
+    schedule: Literal["cosine", "poly", "constant"] = Field(
+        default="cosine",
+        description="how the learning rate falls after warm-up: cosine, poly or constant",
+    )
+    power: float = Field(default=0.9, gt=0, description="of poly")
     averaging: float = Field(
         default=0.98, ge=0, lt=1, description="decay per step of the weights' moving average"
     )
-    balancing: Literal["equal_start", "fixed"] = Field(
-        default="equal_start",
-        description="equal_start: every loss divided by its first value; fixed: weights alone",
+    balancing: Annotated[Component, BeforeValidator(_by_name), _known("balancing", [])] = Field(
+        default=Component(name="equal_start"),
+        description="how the tasks' losses are weighed: a name, or name and args",
     )
+    floors: dict[str, PositiveFloat] = Field(
+        default={},
+        description="by task: the training loss below which it is solved and not trained on",
+    )
+    shared_gradient: Literal["mean", "sum"] = Field(
+        default="mean", description="of a shared branch over its tasks: mean or sum"
+    )
+    accumulate: int = Field(
+        default=1, ge=1, description="parts in which a step's images are run, to save memory"
+    )
+    clip: float | None = Field(
+        default=None, gt=0, description="longest gradient taken as it is; longer ones are cut"
+    )
+    precision: Literal["float32", "bfloat16", "float16"] = Field(
+        default="float32", description="of forward and backward pass; weights stay float32"
+    )
+    compiled: bool = Field(
+        default=False, description="torch.compile, about a minute before the first step"
+    )
+
+    def recipe(self) -> Recipe:
+        """The value that the rest of the house works with."""
+        return Recipe(**self.model_dump(exclude={"balancing"}))
 
 
 class Confirmation(_Spec):
@@ -295,6 +342,9 @@ class JobSpec(_Spec):
         metrics = [objective.metric for objective in self.objectives]
         if "delta" not in metrics or len(set(metrics)) != len(metrics):
             raise ValueError(f"objectives are delta, and each cost at most once, not {metrics}")
+        names = [task.name for task in self.space.tasks]
+        if strangers := sorted(self.trial.floors.keys() - set(names)):
+            raise ValueError(f"floors of {', '.join(strangers)}, which are no tasks of the space")
         bounded = [constraint.metric for constraint in self.constraints]
         if len(set(bounded)) != len(bounded):
             raise ValueError(f"two constraints bound the same cost: {bounded}")

@@ -6,14 +6,14 @@ this job or another, gets what is kept.
 """
 
 import json
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache, partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
@@ -21,14 +21,22 @@ from torch import nn
 import branchsearch
 from branchsearch import catalog
 from branchsearch.backbones.backbone import Backbone
-from branchsearch.datasets.dataset import Dataset
+from branchsearch.datasets.dataset import Dataset, Part
+from branchsearch.datasets.loading import Batch, load
 from branchsearch.files import whole_folder
 from branchsearch.model.branched import BranchedNetwork
 from branchsearch.task import KINDS, Task
-from branchsearch.train.fit import Recipe, fit, judge
+from branchsearch.train.balancing.balancing import Balancing
+from branchsearch.train.checkpoint import Checkpoints
+from branchsearch.train.fit import Epoch, NotFinite, fit
+from branchsearch.train.judging import Load, judge
+from branchsearch.train.recipe import Recipe
 from branchsearch.tree import Tree
 
 _RESULT, _WEIGHTS = "result.json", "weights.safetensors"
+
+#: Seconds between checkpoints, at least; a killed training loses these and an epoch at most.
+_CHECKPOINT_SECONDS = 10.0
 
 #: The floors whose code decides what a training gives.
 _DECIDING = ("tree.py", "task.py", "space", "datasets", "backbones", "model", "train")
@@ -45,7 +53,7 @@ class Training:
         tasks: What is predicted, sorted by name.
         tree: Over those tasks.
         recipe: How it is trained.
-        balancing: Name in the catalog.
+        balancing: Name in the catalog and arguments.
         seed: Of initial weights and of the order of images.
         test: Whether the finished network is judged on the test part, too.
         threads: CPU threads; decides the speed alone.
@@ -61,7 +69,7 @@ class Training:
     tasks: tuple[Task, ...]
     tree: Tree
     recipe: Recipe
-    balancing: str
+    balancing: tuple[str, Mapping[str, Any]]
     seed: int
     test: bool
     threads: int
@@ -82,6 +90,11 @@ class Training:
     def folder(self) -> Path:
         """Where the finished training is kept."""
         return self.home / "trainings" / self.key[:2] / self.key
+
+    @property
+    def checkpoints(self) -> Path:
+        """Where the states are that an unfinished training goes on from."""
+        return self.home / "checkpoints" / self.key[:2] / self.key
 
     def kept(self) -> dict[str, Any] | None:
         """What a finished training reported last; None when there is none.
@@ -140,25 +153,38 @@ def build_heads(backbone: Backbone, tasks: tuple[Task, ...]) -> dict[str, nn.Mod
     }
 
 
+def build_balancing(
+    component: tuple[str, Mapping[str, Any]], weights: Mapping[str, float]
+) -> Balancing:
+    """Build a balancing of the catalog for tasks of given weights."""
+    name, arguments = component
+    balancing: Balancing = catalog.find("balancing", name)(weights, **arguments)
+    return balancing
+
+
 def train(training: Training) -> Iterator[dict[str, Any]]:
     """Train a network and keep it, or say again what a kept one said.
 
+    A training that was killed goes on from its last checkpoint; the epochs before that are said
+    again.
+
     Yields after every epoch: ``epoch`` (from 1), ``metrics`` (on validation), ``losses``,
-    ``seconds`` (since the beginning) and ``last``; the last report has ``test`` as well, and
-    ``again``, whether it was kept before.
+    ``seconds`` (that the epochs took so far) and ``last``; the last report has ``test`` as well,
+    and ``again``, whether it was kept before.
 
     Raises:
-        NotFinite: A loss is not a number.
+        NotFinite: A loss is not a number. Nothing is left to go on from: it would come again.
     """
     kept = training.kept()
     if kept is not None:
         yield from ({**report, "again": True} for report in kept["epochs"])
         return
     torch.set_num_threads(training.threads)
-    began = time.perf_counter()
+    checkpoints = Checkpoints(training.checkpoints, every_seconds=_CHECKPOINT_SECONDS)
     dataset = open_dataset(training.dataset, training.home)
     device = torch.device(training.device)
     network = training.build()
+    batches = _loader(dataset, training.tree.tasks, device)
     metrics = {
         task.name: partial(catalog.find("metric", task.metric), task) for task in training.tasks
     }
@@ -168,21 +194,24 @@ def train(training: Training) -> Iterator[dict[str, Any]]:
         tasks=training.tasks,
         train=dataset.parts["train"],
         validation=dataset.parts["validation"],
-        prepare=dataset.prepare,
+        load=batches,
         losses={t.name: catalog.find("loss", KINDS[t.kind].loss) for t in training.tasks},
         metrics=metrics,
-        balancing=catalog.find("balancing", training.balancing)(weights),
+        balancing=build_balancing(training.balancing, weights),
         recipe=training.recipe,
         seed=training.seed,
         device=device,
+        checkpoints=checkpoints,
     )
-    reports = []
-    for epoch in epochs:
+    reports: list[dict[str, Any]] = []
+    seconds = 0.0
+    for epoch in _forgotten_if_not_finite(epochs, checkpoints):
+        seconds += epoch.seconds
         report = {
             "epoch": epoch.number,
             "metrics": dict(epoch.metrics),
             "losses": dict(epoch.losses),
-            "seconds": time.perf_counter() - began,
+            "seconds": seconds,
             "last": epoch.number == training.recipe.epochs,
             "again": False,
         }
@@ -193,7 +222,7 @@ def train(training: Training) -> Iterator[dict[str, Any]]:
                     network,
                     names=training.tree.tasks,
                     part=dataset.parts["test"],
-                    prepare=dataset.prepare,
+                    load=batches,
                     metrics=metrics,
                     device=device,
                 )
@@ -201,7 +230,31 @@ def train(training: Training) -> Iterator[dict[str, Any]]:
                 else None
             )
             _keep(training, network, reports)
+            checkpoints.remove()
         yield report
+
+
+def _forgotten_if_not_finite(
+    epochs: Iterator[Epoch], checkpoints: Checkpoints
+) -> Iterator[Epoch]:
+    try:
+        yield from epochs
+    except NotFinite:
+        checkpoints.remove()
+        raise
+
+
+def _loader(dataset: Dataset, names: Sequence[str], device: torch.device) -> Load:
+    labels = {name: dataset.labels[name] for name in names}
+
+    def batches(
+        part: Part,
+        positions: Sequence[np.ndarray],
+        epoch: int | None,  # noqa: ARG001  # no images are changed by chance yet
+    ) -> Iterator[Batch]:
+        return load(part, positions, labels=labels, prepare=dataset.prepare, device=device)
+
+    return batches
 
 
 def open_dataset(component: tuple[str, Mapping[str, Any]], home: Path) -> Dataset:

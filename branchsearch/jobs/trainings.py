@@ -2,11 +2,9 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from branchsearch.jobs.check import CheckedJob
 from branchsearch.jobs.training import Training
-from branchsearch.train.fit import Recipe
 from branchsearch.tree import Tree
 
 
@@ -53,11 +51,11 @@ class Trainings:
 
     def _training(self, tree: Tree, *, epochs: int, seed: int, test: bool) -> Training:
         spec = self.checked.spec
-        recipe: dict[str, Any] = spec.trial.model_dump(exclude={"balancing", "epochs"})
+        recipe = spec.trial.model_copy(update={"epochs": epochs}).recipe()
         return self.checked.space.training(
             self.root,
             tree,
-            recipe=Recipe(epochs=epochs, **recipe),
+            recipe=recipe,
             balancing=spec.trial.balancing,
             seed=seed,
             test=test,

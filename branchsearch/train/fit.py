@@ -2,66 +2,31 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from contextlib import contextmanager
+from copy import deepcopy
+from dataclasses import asdict, dataclass
+from itertools import islice
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel
 
 from branchsearch.datasets.dataset import Part
+from branchsearch.datasets.loading import Batch
 from branchsearch.model.branched import BranchedNetwork
 from branchsearch.task import Task
-from branchsearch.train.balancing import Balancing
+from branchsearch.train.balancing.balancing import Balancing
+from branchsearch.train.balancing.floors import with_floors
+from branchsearch.train.checkpoint import Checkpoints
+from branchsearch.train.descent import Descent
+from branchsearch.train.judging import Judge, Load, judge
+from branchsearch.train.processes import ALONE, Processes
+from branchsearch.train.recipe import Recipe
 
-Loss = Callable[[Tensor, Tensor], Tensor]
-
-_Tensors = tuple[Tensor, ...] | list[Tensor]
-
-#: Images per step while judging, where no gradients are kept.
-_JUDGED_AT_ONCE = 250
-
-
-class Judge(Protocol):
-    """What a metric accumulates over batches, as every ``torchmetrics.Metric`` does.
-
-    A protocol, so that a spec can be checked without the second that torchmetrics takes to import.
-    """
-
-    def to(self, device: torch.device) -> Any:  # noqa: ANN401  # itself
-        """Move what is accumulated."""
-        ...
-
-    def update(self, predicted: Tensor, target: Tensor) -> None:
-        """Take a batch into account."""
-        ...
-
-    def compute(self) -> Tensor:
-        """The metric of all batches together."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Recipe:
-    """How a network is trained; the same for every tree of a search.
-
-    Attributes:
-        epochs: Passes over the training images.
-        batch_size: Images per step.
-        learning_rate: Of AdamW, after warm-up; falls to 0 along a cosine.
-        weight_decay: Of AdamW, on every weight.
-        warm_up: Share of all steps, in [0, 1), in which the learning rate rises linearly.
-        averaging: Decay per step, in [0, 1), of the moving average of the weights that is judged
-            and kept; 0 keeps the last weights.
-    """
-
-    epochs: int
-    batch_size: int
-    learning_rate: float
-    weight_decay: float
-    warm_up: float
-    averaging: float
+#: From prediction and target to the mean over the labels. Where a step's images go through the
+#: network in parts, or by several processes, a ``branchsearch.train.losses.Loss``.
+Loss = Callable[..., Tensor]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,101 +56,191 @@ def fit(
     tasks: Sequence[Task],
     train: Part,
     validation: Part,
-    prepare: Callable[[np.ndarray], Tensor],
+    load: Load,
     losses: Mapping[str, Loss],
     metrics: Mapping[str, Callable[[], Judge]],
     balancing: Balancing,
     recipe: Recipe,
     seed: int,
     device: torch.device,
+    checkpoints: Checkpoints | None = None,
+    processes: Processes = ALONE,
 ) -> Iterator[Epoch]:
     """Train a network in place, and say after each epoch how good it is.
 
     When the iterator is exhausted the network holds the averaged weights, those that the last
-    epoch's metrics belong to. Dropping the iterator earlier stops the training.
+    epoch's metrics belong to. Dropping the iterator earlier stops the training. Of several
+    processes, each calls this alike and gets the same epochs.
 
     Args:
         network: Over the names of ``tasks``.
         tasks: What it predicts.
         train: Images to learn from.
-        validation: Images to judge by.
-        prepare: From uint8 images to what the network takes.
+        validation: Images to judge by; every process judges all of them.
+        load: Makes batches of a part.
         losses: One per task, see ``branchsearch.train.losses``.
         metrics: One factory per task, see ``branchsearch.train.metrics``.
         balancing: From the tasks' losses to one number.
         recipe: How.
-        seed: Of the order in which images come.
+        seed: Of the order in which images come, and of all that a network or balancing draws.
         device: Where to train.
+        checkpoints: Where the state after each epoch goes; what is there already is gone on from,
+            its epochs said again first.
+        processes: Which of those that train together; several are on GPUs or all on the CPU.
 
     Raises:
         NotFinite: Naming the task and the step.
+        ValueError: A step has fewer images than it has parts.
     """
-    order = np.random.default_rng(seed)
     network.to(device=device)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # its stub lacks it
-    optimizer = torch.optim.AdamW(
-        network.parameters(),
-        lr=recipe.learning_rate,
-        weight_decay=recipe.weight_decay,
-        fused=True,  # small networks spend more time in a hundred small updates than in sums
-    )
-    batches = -(-len(train) // recipe.batch_size)
-    rate = _warm_up_then_cosine(recipe.epochs * batches, recipe.warm_up)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
-    kept = AveragedModel(network, multi_avg_fn=_towards(recipe.averaging), use_buffers=True)
+    trained = _synchronised(network) if processes.count > 1 and device.type == "cuda" else network
     names = [task.name for task in tasks]
+    steps = -(-len(train) // recipe.batch_size)
+    parts = recipe.accumulate * processes.count
+    if len(train) // steps < parts:
+        raise ValueError(f"steps of {len(train) // steps} images cannot be taken in {parts} parts")
+    descent = Descent(
+        trained,
+        with_floors(balancing, recipe.floors, names).to(device),
+        recipe=recipe,
+        steps=recipe.epochs * steps,
+        seed=seed,
+        device=device,
+        processes=processes,
+    )
+    done = _resumed(descent, checkpoints)
+    yield from done
+    order = np.random.default_rng(seed)
     for number in range(1, recipe.epochs + 1):
+        chosen = np.array_split(order.permutation(len(train)), steps)
+        if number <= len(done):
+            continue
         began = time.perf_counter()
-        network.train()
-        sums = dict.fromkeys(names, 0.0)
-        for step, chosen in enumerate(np.array_split(order.permutation(len(train)), batches)):
-            predicted = network(images_of(train, chosen, prepare, device))
-            each = {
-                name: losses[name](predicted[name], target_of(train, name, chosen, device))
-                for name in names
-            }
-            _refuse_what_is_not_finite(each, step=(number - 1) * batches + step)
-            optimizer.zero_grad()
-            balancing(each).backward()  # type: ignore[no-untyped-call]  # torch's own
-            network.average_gradients()
-            optimizer.step()
-            schedule.step()
-            kept.update_parameters(network)
-            for name in names:
-                sums[name] += each[name].item()
+        trained.train()
+        with _draws(seed, number, processes.rank, device):
+            batches = load(train, _shares(chosen, recipe.accumulate, processes), number)
+            sums = dict.fromkeys(names, 0.0)
+            for _ in range(steps):
+                step = list(islice(batches, recipe.accumulate))
+                for name, loss in _take_step(descent, step, losses, names, number, processes):
+                    sums[name] += loss
         judged = judge(
-            kept.module,
+            descent.kept,
             names=names,
             part=validation,
-            prepare=prepare,
+            load=load,
             metrics=metrics,
             device=device,
         )
-        means = {name: total / batches for name, total in sums.items()}
+        means = {name: total / steps for name, total in sums.items()}
+        done.append(Epoch(number, means, judged, time.perf_counter() - began))
         if number == recipe.epochs:
-            network.load_state_dict(kept.module.state_dict())
-        yield Epoch(number, means, judged, time.perf_counter() - began)
+            network.load_state_dict(descent.kept.state_dict())
+        elif checkpoints is not None and processes.rank == 0:
+            state = {"epochs": [asdict(epoch) for epoch in done], "descent": descent.state_dict()}
+            checkpoints.save(number, state)
+        yield done[-1]
 
 
-@torch.no_grad()
-def judge(
-    network: nn.Module,
-    *,
+def _take_step(
+    descent: Descent,
+    parts: Sequence[Batch],
+    losses: Mapping[str, Loss],
     names: Sequence[str],
-    part: Part,
-    prepare: Callable[[np.ndarray], Tensor],
-    metrics: Mapping[str, Callable[[], Judge]],
-    device: torch.device,
-) -> dict[str, float]:
-    """Each task's metric over all images of a part."""
-    network.eval()
-    judges = {name: metrics[name]().to(device) for name in names}
-    for start in range(0, len(part), _JUDGED_AT_ONCE):
-        chosen = np.arange(start, min(start + _JUDGED_AT_ONCE, len(part)))
-        predicted = network(images_of(part, chosen, prepare, device))
-        for name in names:
-            judges[name].update(predicted[name].float(), target_of(part, name, chosen, device))
-    return {name: float(metric.compute()) for name, metric in judges.items()}
+    epoch: int,
+    processes: Processes,
+) -> list[tuple[str, float]]:
+    """Go one step, and give every task's loss of all its images, before the step."""
+    count = len(parts) * processes.count
+    labels: Mapping[str, Sequence[Tensor]] = (
+        _counted(parts, losses, names, processes) if count > 1 else dict.fromkeys(names, ())
+    )
+    values = torch.zeros(len(names), dtype=torch.float64)
+    for part in parts:
+        predicted = descent.predict(part.images)
+        # a part's loss counts for as many parts as there are, so that it is as big as a whole one
+        each = {
+            name: _times(losses[name](predicted[name], part.targets[name], *labels[name]), count)
+            for name in names
+        }
+        each = _of_all(each, processes)
+        now = torch.stack(list(each.values())).detach()
+        _refuse_what_is_not_finite(names, now.tolist(), step=descent.taken)
+        values += now.cpu() / len(parts)
+        descent.backward(each, epoch=epoch, share=1 / len(parts))
+    descent.update()
+    return list(zip(names, values.tolist(), strict=True))
+
+
+def _counted(
+    parts: Sequence[Batch],
+    losses: Mapping[str, Loss],
+    names: Sequence[str],
+    processes: Processes,
+) -> dict[str, tuple[Tensor]]:
+    """How many labels of each task a whole step has, as its loss counts them."""
+    each: dict[str, Any] = {
+        name: sum(losses[name].count(part.targets[name]) for part in parts)  # type: ignore[attr-defined]
+        for name in names
+    }
+    everywhere = processes.sum(torch.cat(list(each.values())))
+    pieces = torch.split(everywhere, [len(labels) for labels in each.values()])
+    return {name: (piece,) for name, piece in zip(names, pieces, strict=True)}
+
+
+def _times(loss: Tensor, count: int) -> Tensor:
+    return loss * count if count > 1 else loss
+
+
+def _of_all(losses: dict[str, Tensor], processes: Processes) -> dict[str, Tensor]:
+    """The losses of all processes' images, with the gradient of this process's."""
+    if processes.count == 1:
+        return losses
+    ours = torch.stack(list(losses.values()))
+    everyones = processes.mean(ours)
+    return dict(zip(losses, ours + (everyones - ours).detach(), strict=True))
+
+
+def _shares(
+    batches: Sequence[np.ndarray], accumulate: int, processes: Processes
+) -> list[np.ndarray]:
+    """What this process takes of every batch, in the parts that it takes it in."""
+    return [
+        part for batch in batches for part in np.array_split(processes.share_of(batch), accumulate)
+    ]
+
+
+def _resumed(descent: Descent, checkpoints: Checkpoints | None) -> list[Epoch]:
+    """Go on from what is kept, and give the epochs before it."""
+    state = checkpoints.newest() if checkpoints is not None else None
+    if state is None:
+        return []
+    descent.load_state_dict(state["descent"])
+    return [Epoch(**epoch) for epoch in state["epochs"]]
+
+
+@contextmanager
+def _draws(seed: int, epoch: int, rank: int, device: torch.device) -> Iterator[None]:
+    """See to it that what torch draws, as for dropout, depends on these alone."""
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        (drawn,) = np.random.SeedSequence([seed, epoch, rank]).generate_state(1)
+        torch.manual_seed(int(drawn))
+        yield
+
+
+def _synchronised(network: BranchedNetwork) -> BranchedNetwork:
+    """A copy whose batch norms see the images of all processes; its weights go back in the end."""
+    converted: BranchedNetwork = nn.SyncBatchNorm.convert_sync_batchnorm(  # type: ignore[no-untyped-call]  # torch's own
+        deepcopy(network)
+    )
+    return converted
+
+
+def _refuse_what_is_not_finite(names: Sequence[str], losses: Sequence[float], *, step: int) -> None:
+    for name, loss in zip(names, losses, strict=True):
+        if not np.isfinite(loss):
+            raise NotFinite(f"the loss of task {name!r} is {loss} at step {step}")
 
 
 def images_of(
@@ -203,32 +258,3 @@ def target_of(part: Part, name: str, chosen: np.ndarray, device: torch.device) -
     """One task's target for the same images, as losses take it."""
     target = torch.from_numpy(part.targets[name][chosen]).to(device)
     return target.float() if target.is_floating_point() else target
-
-
-def _warm_up_then_cosine(steps: int, warm_up: float) -> Callable[[int], float]:
-    rising = round(warm_up * steps)
-
-    def factor(step: int) -> float:
-        if step < rising:
-            return (step + 1) / rising
-        return 0.5 * (1 + float(np.cos(np.pi * (step - rising) / max(1, steps - rising))))
-
-    return factor
-
-
-def _towards(decay: float) -> Callable[[_Tensors, _Tensors, Tensor | int], None]:
-    def average(kept: _Tensors, now: _Tensors, updates: Tensor | int) -> None:
-        # a fresh average forgets faster, or the first weights would stay in it for long
-        keep = min(decay, float(updates) / (10 + float(updates)))
-        if kept[0].is_floating_point():
-            torch._foreach_lerp_(kept, now, 1 - keep)
-        else:
-            torch._foreach_copy_(kept, now)
-
-    return average
-
-
-def _refuse_what_is_not_finite(losses: Mapping[str, Tensor], *, step: int) -> None:
-    for name, loss in losses.items():
-        if not loss.isfinite():
-            raise NotFinite(f"the loss of task {name!r} is {loss.item()} at step {step}")

@@ -1,0 +1,44 @@
+"""Scalarizers of torchjd: functions of the losses alone. Needs the extra ``torchjd``.
+
+torchjd (https://torchjd.org) states the paper of each method in its documentation.
+"""
+
+from collections.abc import Mapping
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from branchsearch.train.balancing.balancing import Step, labelled, stacked
+from branchsearch.train.balancing.torchjd import import_torchjd
+
+
+def imtl_l(weights: Mapping[str, float]) -> nn.Module:
+    """Impartial learning by losses (IMTL-L): a learnt scale per task keeps all losses alike.
+
+    A task that lacks in some share of the batches is scaled up by what it lacks.
+    """
+    return _Scalarized(weights, import_torchjd("scalarization").IMTLL(len(weights)), whole=True)
+
+
+def stch(weights: Mapping[str, float], *, mu: float = 1.0) -> nn.Module:
+    """Smooth Tchebycheff: mostly the largest weighted loss, the more so the smaller mu is."""
+    return _Scalarized(weights, import_torchjd("scalarization").STCH(mu), whole=False)
+
+
+class _Scalarized(nn.Module):
+    weights: Tensor
+
+    def __init__(self, weights: Mapping[str, float], scalarizer: nn.Module, *, whole: bool) -> None:
+        super().__init__()
+        self._tasks, self._whole = tuple(weights), whole
+        self.register_buffer("weights", torch.tensor(list(weights.values())), persistent=False)
+        self.scalarizer = scalarizer
+
+    def forward(self, losses: Mapping[str, Tensor], step: Step) -> Float[Tensor, ""]:  # noqa: ARG002
+        values = self.weights * stacked(losses, self._tasks)
+        there = labelled(values)
+        if not there.any():
+            return values.sum()
+        scalar: Tensor = self.scalarizer(values if self._whole else values[there])
+        return scalar

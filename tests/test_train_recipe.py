@@ -1,0 +1,232 @@
+"""Each part of a recipe does what it says, and the default one what a plain loop does."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
+
+from branchsearch.datasets.dataset import Part
+from branchsearch.model.branched import BranchedNetwork, BranchedStage
+from branchsearch.model.heads import DenseHead
+from branchsearch.train.recipe import Recipe
+from branchsearch.train.schedule import rates
+from branchsearch.tree import Tree
+from tests.trainings import RECIPE, epochs, judged, network, part, prepare, same_weights
+
+ONE_STEP = replace(RECIPE, epochs=1, batch_size=64, warm_up=0.0, averaging=0.0)
+
+
+def plain_loop(trained: BranchedNetwork, recipe: Recipe, train: Part, seed: int) -> BranchedNetwork:
+    """The default recipe, written down without anything of ``branchsearch.train``."""
+    trained.to(memory_format=torch.channels_last)
+    order, steps = np.random.default_rng(seed), -(-len(train) // recipe.batch_size)
+    optimizer = torch.optim.AdamW(
+        trained.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True
+    )
+    rising = round(recipe.warm_up * recipe.epochs * steps)
+
+    def rate(step: int) -> float:
+        if step < rising:
+            return (step + 1) / rising
+        return 0.5 * (1 + np.cos(np.pi * (step - rising) / (recipe.epochs * steps - rising)))
+
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
+
+    def follow(kept: list[Tensor], now: list[Tensor], updates: Tensor) -> None:
+        for one, other in zip(kept, now, strict=True):
+            share = 1 - min(recipe.averaging, float(updates) / (10 + float(updates)))
+            one.copy_(torch.lerp(one, other, share) if one.is_floating_point() else other)
+
+    kept = AveragedModel(trained, multi_avg_fn=follow, use_buffers=True)
+    trained.train()
+    for _ in range(recipe.epochs):
+        for chosen in np.array_split(order.permutation(len(train)), steps):
+            images = prepare(torch.from_numpy(train.images[chosen]))
+            predicted = trained(images.contiguous(memory_format=torch.channels_last))
+            total = sum(
+                (predicted[task] - torch.from_numpy(train.targets[task][chosen]).float())
+                .abs()
+                .sum()
+                / predicted[task].numel()
+                for task in ("a", "b")
+            )
+            optimizer.zero_grad()
+            total.backward()
+            for weight in trained.stages[0].parameters():
+                weight.grad /= 2  # both tasks use it
+            optimizer.step()
+            schedule.step()
+            kept.update_parameters(trained)
+    return kept.module
+
+
+@pytest.mark.parametrize("seed", [0, 5])
+def test_the_default_recipe_is_a_plain_loop_to_the_last_bit(seed: int):
+    train, recipe = part(60, seed=1), replace(RECIPE, weight_decay=0.01, averaging=0.9)
+    ours = network()
+    list(epochs(ours, recipe, seed=seed, train=train))
+    assert same_weights(plain_loop(network(), recipe, train, seed), ours)
+
+
+def test_numbers_of_before_there_was_a_choice_are_kept():
+    *_, last = epochs(network())
+    assert last.metrics == pytest.approx({"a": 0.0915868878, "b": 0.0163348112}, rel=1e-4)
+    assert last.losses == pytest.approx({"a": 0.1142298793, "b": 0.1451691063}, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"optimizer": "sgd", "learning_rate": 0.1},
+        {"schedule": "poly"},
+        {"schedule": "constant"},
+        {"clip": 0.5},
+        {"precision": "bfloat16"},
+        {"precision": "float16"},
+        {"precision": "float16", "clip": 0.5, "optimizer": "sgd", "learning_rate": 0.1},
+        {"accumulate": 2},
+        {"shared_gradient": "sum"},
+    ],
+    ids=str,
+)
+def test_every_choice_learns_and_gives_the_same_numbers_again(changes: dict[str, object]):
+    recipe = replace(RECIPE, epochs=6, **changes)
+    ours, twin = network(), network()
+    before = judged(ours)
+    *_, last = epochs(ours, recipe)
+    list(epochs(twin, recipe))
+    assert all(last.metrics[task] < before[task] / 2 for task in ("a", "b"))
+    assert same_weights(ours, twin)
+    assert {value.dtype for value in ours.parameters()} == {torch.float32}
+
+
+def test_the_schedules_by_hand():
+    def of(schedule: str, **others: float) -> list[float]:
+        factor = rates(replace(RECIPE, schedule=schedule, warm_up=0.2, **others), steps=10)
+        return [round(factor(step), 4) for step in (0, 1, 2, 6, 9)]
+
+    assert of("constant") == [0.5, 1, 1, 1, 1]
+    assert of("cosine") == [0.5, 1, 1, 0.5, 0.0381]
+    assert of("poly", power=2.0) == [0.5, 1, 1, 0.25, 0.0156]
+
+
+def without_norm(tree: str) -> BranchedNetwork:
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        parsed = Tree.parse(tree)
+        stages = [nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.Tanh())]
+        stages += [
+            nn.Sequential(nn.Conv2d(4, 4, 3, padding=1), nn.Tanh()) for _ in parsed.branches[1:]
+        ]
+        heads: dict[str, nn.Module] = {task: DenseHead(4, 1) for task in parsed.tasks}
+        for head in heads.values():
+            head.norm = nn.Identity()
+        return BranchedNetwork(parsed, stages, heads)
+
+
+def uneven(count: int) -> Part:
+    """As ``part``, with labels missing here and there, so that parts have different numbers."""
+    whole, draw = part(count, seed=1), np.random.default_rng(3)
+    targets = {
+        name: np.where(draw.random((count, 1, 1, 1)) < 0.4, np.nan, target).astype(np.float16)
+        for name, target in whole.targets.items()
+    }
+    return Part(whole.images, targets)
+
+
+@pytest.mark.parametrize("parts", [2, 3, 8])
+def test_a_step_in_parts_is_the_step_of_all_its_images(parts: int):
+    recipe = replace(ONE_STEP, epochs=3, optimizer="sgd", learning_rate=0.1, batch_size=16)
+    whole, parted = without_norm("a+b > a,b"), without_norm("a+b > a,b")
+    one = list(epochs(whole, recipe, train=uneven(48)))
+    other = list(epochs(parted, replace(recipe, accumulate=parts), train=uneven(48)))
+    for (name, ours), theirs in zip(whole.named_parameters(), parted.parameters(), strict=True):
+        torch.testing.assert_close(theirs, ours, msg=lambda text, name=name: f"{name}: {text}")
+    assert other[-1].losses == pytest.approx(one[-1].losses, rel=1e-5)
+
+
+def test_a_step_with_fewer_images_than_parts_is_refused():
+    with pytest.raises(ValueError, match="steps of 8 images cannot be taken in 9 parts"):
+        list(epochs(network(), replace(RECIPE, accumulate=9)))
+
+
+def stepped(changes: dict[str, object], tree: str) -> dict[str, Tensor]:
+    """What one step of plain gradient descent takes from each weight, per unit of the rate."""
+    recipe = replace(ONE_STEP, optimizer="sgd", momentum=0.0, learning_rate=1.0, **changes)
+    before, after = without_norm(tree), without_norm(tree)
+    list(epochs(after, recipe, train=part(64, seed=1)))
+    moved = dict(after.named_parameters())
+    return {name: (value - moved[name]).detach() for name, value in before.named_parameters()}
+
+
+@pytest.mark.parametrize("tree", ["a+b > a+b", "a+b > a,b", "a,b > a,b"])
+def test_a_shared_gradient_is_the_mean_or_the_sum_over_the_tasks_that_use_it(tree: str):
+    mean, total = stepped({}, tree), stepped({"shared_gradient": "sum"}, tree)
+    network = without_norm(tree)
+    for number, stage in enumerate(network.stages):
+        assert isinstance(stage, BranchedStage)
+        for branch, members in enumerate(network.tree.members(number)):
+            for name, _ in stage.copies[branch].named_parameters():
+                full = f"stages.{number}.copies.{branch}.{name}"
+                torch.testing.assert_close(total[full], len(members) * mean[full])
+    for name in (name for name in mean if name.startswith("heads")):
+        torch.testing.assert_close(total[name], mean[name])
+
+
+def test_a_gradient_that_is_too_long_is_cut_to_its_length():
+    whole, cut = stepped({}, "a+b > a,b"), stepped({"clip": 0.01}, "a+b > a,b")
+
+    def length(of: dict[str, Tensor]) -> float:
+        return float(torch.cat([value.flatten() for value in of.values()]).norm())
+
+    assert length(whole) > 0.02
+    assert length(cut) == pytest.approx(0.01, rel=1e-3)
+    torch.testing.assert_close(stepped({"clip": 100.0}, "a+b > a,b"), whole)
+
+
+def test_a_network_is_compiled_only_when_asked(monkeypatch: pytest.MonkeyPatch):
+    compiled: list[nn.Module] = []
+
+    def note(given: nn.Module) -> nn.Module:
+        compiled.append(given)
+        return given
+
+    monkeypatch.setattr(torch, "compile", note)
+    trained = network()
+    list(epochs(trained, ONE_STEP))
+    assert not compiled
+    list(epochs(trained, replace(ONE_STEP, compiled=True)))
+    assert compiled == [trained]
+
+
+class Dropping(nn.Module):
+    """A stage that draws."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.convolution, self.drop = nn.Conv2d(3, 4, 1), nn.Dropout(0.5)
+
+    def forward(self, features: Tensor) -> Tensor:
+        return self.drop(self.convolution(features))
+
+
+def test_dropout_draws_by_the_seed_and_leaves_other_draws_alone():
+    def trained(seed: int) -> BranchedNetwork:
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            dropping = BranchedNetwork(
+                Tree.parse("a+b"), [Dropping()], {task: DenseHead(4, 1) for task in ("a", "b")}
+            )
+        list(epochs(dropping, replace(RECIPE, epochs=2), seed=seed))
+        return dropping
+
+    torch.manual_seed(3)
+    first = trained(0)
+    after = torch.rand(3)
+    torch.manual_seed(3)
+    torch.testing.assert_close(torch.rand(3), after)
+    assert same_weights(trained(0), first)
+    assert not same_weights(trained(1), first)
