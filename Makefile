@@ -25,6 +25,8 @@ demo: venv
 bench: venv
 	$(BIN)/python -m benchmarks.network
 	$(BIN)/python -m benchmarks.engine
+	$(BIN)/python -m benchmarks.solver
+	$(BIN)/python -m benchmarks.affinity
 
 clean:
 	rm -rf .venv demo
