@@ -166,6 +166,7 @@ def test_a_wrong_cell_is_found_before_anything_is_read(
         ("seg/1.png", np.full((24, 32), 3, np.uint8), "'seg'.*class 3, but there are 3 classes"),
         ("seg/1.png", np.zeros((24, 24), np.uint8), "'seg'.*24 x 24 pixels does not lie over"),
         ("depth/1.npy", np.zeros((24, 32)), "'depth'.*0 or less has no logarithm"),
+        ("depth/1.npy", np.full((24, 32), 1e5), "'depth'.*more than 65504; give a unit"),
         ("depth/1.npy", np.zeros((24, 32, 5)), "'depth'.*one number per pixel"),
     ],
 )
@@ -229,7 +230,7 @@ def test_images_and_maps_are_cut_and_resized_alike(tmp_path: Path):
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"path": "animals.csv"}, "must be absolute"),
+        ({"path": "animals.csv"}, "must be an absolute path"),
         ({"path": "/nowhere/at-all.csv"}, "there is no file"),
         ({"size": [8, 8, 8]}, "size is one number"),
         ({"size": 4}, "at least 8 pixels"),

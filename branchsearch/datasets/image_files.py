@@ -121,8 +121,9 @@ class ImageFiles:
         for row in range(len(self.listing)):
             told.update(f"{self.listing.parts[row]}\n".encode())
             for column, path in self.listing.files(row):
-                stat = path.stat()
-                told.update(f"{column} {path} {stat.st_size} {stat.st_mtime_ns}\n".encode())
+                told.update(f"{column} {_version(path)}\n".encode())
+        for path in self.listing.also:
+            told.update(f"{_version(path)}\n".encode())
         return told.hexdigest()
 
     def open(self, folder: Path) -> Dataset:
@@ -211,6 +212,14 @@ class ImageFiles:
             )
         images = Decoded(self._samples, rows, None, (3, *size), np.dtype(np.uint8))
         return Part(images, targets)
+
+
+def _version(path: Path) -> str:
+    """What changes when a file does."""
+    if not path.is_file():
+        return f"no {path}"
+    stat = path.stat()
+    return f"{path} {stat.st_size} {stat.st_mtime_ns}"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

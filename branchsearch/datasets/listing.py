@@ -59,6 +59,7 @@ class Listing:
         parts: Which part each is in, where somebody has said so.
         labels: By name.
         columns: Under what a label stands in the source, for errors; its name where not said.
+        also: Further files that labels depend on, whether they are there or not.
     """
 
     source: Path
@@ -67,6 +68,7 @@ class Listing:
     parts: Sequence[str | None]
     labels: Mapping[str, Values | Maps]
     columns: Mapping[str, str] = field(default_factory=dict)
+    also: Sequence[Path] = ()
 
     def __len__(self) -> int:
         return len(self.images)

@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from branchsearch.datasets.arguments import absolute, reading
 from branchsearch.datasets.columns import column
 from branchsearch.datasets.dataset import PARTS
-from branchsearch.datasets.image_files import ImageFiles, Reading
+from branchsearch.datasets.image_files import ImageFiles
 from branchsearch.datasets.listing import InvalidListing, Listing
 from branchsearch.datasets.split import SHARES
 from branchsearch.datasets.table import Table, read_table
@@ -48,13 +49,6 @@ def manifest(
         ValueError: Naming the argument that cannot be meant.
         OSError: The file cannot be read.
     """
-    reading = Reading(
-        size=pair(size),
-        shares=dict(shares),
-        seed=seed,
-        unreadable=unreadable,
-        cache_mib=cache_mib,
-    )
     columns = [column(name, said) for name, said in tasks.items()]
     if not columns:
         raise ValueError("tasks: name at least one")
@@ -67,36 +61,8 @@ def manifest(
         labels={each.name: each.read(table) for each in columns},
         columns={each.name: each.columns[0] for each in columns} | {"image": image},
     )
-    return ImageFiles("manifest", listing, reading, mirrors)
-
-
-def absolute(path: str) -> Path:
-    """A path that means the same wherever a training runs.
-
-    Raises:
-        ValueError: It is relative, or nothing is there.
-    """
-    given = Path(path).expanduser()
-    if not given.is_absolute():
-        raise ValueError(
-            f"path {path!r} must be absolute, since trainings run in folders of their own; "
-            f"here it would be {str(given.absolute())!r}"
-        )
-    if not given.exists():
-        raise ValueError(f"path: there is no file or folder {str(given)!r}")
-    return given
-
-
-def pair(size: int | Sequence[int]) -> tuple[int, int]:
-    """Height and width.
-
-    Raises:
-        ValueError: It is neither one number nor two.
-    """
-    numbers = (size, size) if isinstance(size, int) else tuple(size)
-    if len(numbers) != 2 or not all(isinstance(number, int) for number in numbers):
-        raise ValueError(f"size is one number of pixels, or height and width, not {size}")
-    return numbers[0], numbers[1]
+    how = reading(size, shares, seed, unreadable, cache_mib)
+    return ImageFiles("manifest", listing, how, mirrors)
 
 
 def _paths(table: Table, image: str) -> list[Path]:

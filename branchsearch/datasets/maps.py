@@ -23,6 +23,9 @@ from branchsearch.datasets.listing import Read
 #: By how much a map's width over height may differ from its image's.
 _ASPECT = 0.03
 
+#: The largest distance that a depth map may hold: what 16 bits can.
+FARTHEST = 65504.0
+
 _UNREADABLE = (
     OSError,
     EOFError,
@@ -52,7 +55,7 @@ def read_image(
         WrongMap: Its pixels have more than 8 bits.
     """
     height, width = size
-    with _reading(path), Image.open(BytesIO(content)) as image:
+    with refusing_torn(path), Image.open(BytesIO(content)) as image:
         if image.mode.startswith(("I", "F")):
             raise WrongMap(f"pixels of more than 8 bits ({image.mode}); an image has 8 per colour")
         aspect = image.width / image.height
@@ -70,7 +73,7 @@ def aspect_of(path: Path) -> float:
     Raises:
         Unreadable: It is no picture.
     """
-    with _reading(path), Image.open(path) as image:
+    with refusing_torn(path), Image.open(path) as image:
         return image.width / image.height
 
 
@@ -156,7 +159,7 @@ def read_array(path: Path) -> np.ndarray:
     Raises:
         Unreadable: It is torn, or neither.
     """
-    with _reading(path):
+    with refusing_torn(path):
         if path.suffix == ".npy":
             return np.asarray(np.load(path, allow_pickle=False))
         with Image.open(path) as image:
@@ -165,10 +168,11 @@ def read_array(path: Path) -> np.ndarray:
 
 
 @contextmanager
-def _reading(path: Path) -> Iterator[None]:
+def refusing_torn(path: Path) -> Iterator[None]:
+    """Errors of whoever reads a file become ``Unreadable``, with its path."""
     try:
         yield
-    except WrongMap:
+    except (WrongMap, Unreadable):
         raise
     except _UNREADABLE as error:
         raise Unreadable(0, f"cannot be read: {error}", str(path)) from error
@@ -191,6 +195,10 @@ def _depth(array: np.ndarray, label: Label, form: MapFormat) -> Float32[np.ndarr
     plane = _plane(array)
     distance = plane.astype(np.float32) * np.float32(form.unit)
     distance[_is_missing(plane, form.missing)] = np.nan
+    if (np.abs(distance) > FARTHEST).any():
+        raise WrongMap(
+            f"a distance of {np.nanmax(distance):g}, more than {FARTHEST:g}; give a unit"
+        )
     if label.logarithmic:
         if (distance <= 0).any():
             raise WrongMap("a distance of 0 or less has no logarithm; is 0 what is missing?")
