@@ -13,9 +13,14 @@ from typing import Any
 
 BUILT_IN: Mapping[str, Mapping[str, str]] = {
     "dataset": {
+        "celeba": "branchsearch.datasets.celeba:celeba",
+        "cityscapes": "branchsearch.datasets.cityscapes:cityscapes",
         "digits": "branchsearch.datasets.digits:Digits",
         "manifest": "branchsearch.datasets.manifest:manifest",
+        "nyud": "branchsearch.datasets.nyud:nyud",
+        "pascal_context": "branchsearch.datasets.pascal_context:pascal_context",
         "scenes": "branchsearch.datasets.scenes:Scenes",
+        "taskonomy": "branchsearch.datasets.taskonomy:taskonomy",
     },
     "backbone": {
         "resnet": "branchsearch.backbones.resnet:resnet",
