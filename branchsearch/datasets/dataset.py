@@ -159,6 +159,14 @@ class Collection(Protocol):
         """How many images each part has."""
         ...
 
+    @property
+    def content(self) -> str:
+        """What changes whenever images or labels may have, though the arguments are the same.
+
+        Empty where they follow from the arguments alone.
+        """
+        ...
+
     def open(self, folder: Path) -> Dataset:
         """Read the images, or make them in a folder of their own below the data root."""
         ...

@@ -81,6 +81,11 @@ class Scenes:
         """How many images each part has."""
         return {part: getattr(self, part) for part in PARTS}
 
+    @property
+    def content(self) -> str:
+        """Nothing: it follows from the arguments."""
+        return ""
+
     def open(self, folder: Path) -> Dataset:
         """Open the scenes in a folder of their own below ``folder``; the first caller draws them.
 
