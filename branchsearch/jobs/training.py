@@ -61,6 +61,7 @@ class Training:
         code: The code's version, see ``code_version``. Said by whoever asks for the training: a
             worker that looked for itself could see other files than the driver, and keep the result
             where the driver does not look.
+        content: What changes when the files of the data set do; see ``Collection``.
     """
 
     home: Path
@@ -75,6 +76,7 @@ class Training:
     threads: int
     device: str
     code: str
+    content: str = ""
 
     @property
     def key(self) -> str:
