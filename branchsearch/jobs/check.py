@@ -77,6 +77,7 @@ class CheckedSpace:
             threads=threads,
             device=device,
             code=code_version(),
+            content=self.collection.content,
         )
 
 
@@ -188,6 +189,7 @@ def _check_probe_images(spec: JobSpec, space: CheckedSpace) -> None:
 def _checked_space(spec: SpaceSpec) -> CheckedSpace:
     try:
         collection: Collection = catalog.find("dataset", spec.dataset.name)(**spec.dataset.args)
+        _ = collection.counts  # reads the files, if there are any, far enough to know their parts
     except (ValueError, TypeError) as error:
         raise _Misfit(("dataset", "args"), str(error)) from None
     for number, named in enumerate(spec.tasks):
