@@ -12,8 +12,9 @@ from typing import Any
 
 from torch import nn
 
-#: What an exported file may import, beside Python's own library.
-ALLOWED = frozenset({"torch"})
+#: What an exported file may import, beside Python's own library; timm only where stages are made
+#: of a model of timm.
+ALLOWED = frozenset({"timm", "torch"})
 
 
 class NotExportable(ValueError):
@@ -81,6 +82,8 @@ def excerpt(classes: Iterable[type], reserved: Mapping[str, str]) -> Excerpt:
 def arguments(module: nn.Module) -> dict[str, str]:
     """The constructor call that made a module, as keyword and Python literal.
 
+    What an argument would be anyhow is left out.
+
     Raises:
         NotExportable: It does not keep an argument, or keeps what cannot be written down.
     """
@@ -94,8 +97,11 @@ def arguments(module: nn.Module) -> dict[str, str]:
                 f"cannot export {name}: it does not keep its constructor's argument "
                 f"{parameter.name!r} as an attribute of that name"
             )
+        kept = getattr(module, parameter.name)
+        if type(kept) is type(parameter.default) and kept == parameter.default:
+            continue
         try:
-            written[parameter.name] = literal(getattr(module, parameter.name))
+            written[parameter.name] = literal(kept)
         except TypeError as error:
             raise NotExportable(f"cannot export {name}: {parameter.name!r} is {error}") from error
     return written

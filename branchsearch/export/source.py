@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from torch import nn
 
 from branchsearch.drawing.text import text
-from branchsearch.export.classes import Import, arguments, escaped, excerpt, literal
+from branchsearch.export.classes import ALLOWED, Import, arguments, escaped, excerpt, literal
 from branchsearch.export.names import Names
 from branchsearch.export.parts import parts
 from branchsearch.export.promise import MEANINGS, Promise
@@ -50,6 +50,7 @@ def model_source(network: BranchedNetwork, promise: Promise) -> str:
         stage_count=_count(len(tree.branches), "stage"),
         drawing=_docstring(text(tree)),
         imports=_import_lines(_IMPORTS | used.imports),
+        needs=" and ".join(sorted({one.root for one in used.imports} & ALLOWED) or ["torch"]),
         size=promise.size,
         mean=promise.mean,
         std=promise.std,
