@@ -72,6 +72,6 @@ def test_a_number_out_of_range_is_named(wrong: dict[str, int], right: str):
 
 
 def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
-    with pytest.raises(ModuleNotFoundError, match=r"pip install 'branchsearch\[digits\]'"):
-        scans()
+    monkeypatch.setitem(sys.modules, "sklearn", None)
+    with pytest.raises(ValueError, match=r"pip install 'branchsearch\[digits\]'"):
+        Digits(**FEW)

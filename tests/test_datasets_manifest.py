@@ -128,7 +128,7 @@ def test_a_column_names_parts_and_what_it_leaves_out_comes_from_train(tmp_path: 
 def test_an_image_that_is_named_for_two_parts_is_refused(tmp_path: Path):
     path = named(tmp_path, ["train", "validation", "test", "probe"], [0, 1, 2, 1])
     with pytest.raises(InvalidListing, match=r"row 3 and row 5: the same image, once in valid"):
-        _ = listed(path, **AGE).counts
+        listed(path, **AGE).open(tmp_path / "home")
 
 
 def test_an_empty_part_is_said(tmp_path: Path):

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import sha256
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -58,17 +59,10 @@ class Scans:
 
 
 def scans() -> Scans:
-    """The scans that come with scikit-learn.
+    """The scans that come with scikit-learn."""
+    # a second to import, and known to be there when a data set is made
+    from sklearn.datasets import load_digits
 
-    Raises:
-        ModuleNotFoundError: It is not installed; with what to install.
-    """
-    try:
-        from sklearn.datasets import load_digits
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
-            "the data set digits needs scikit-learn: pip install 'branchsearch[digits]'"
-        ) from error
     found = load_digits()
     return Scans((found.images / 16).astype(np.float32), found.target.astype(np.uint8))
 
@@ -90,7 +84,7 @@ class Digits:
         seed: Any number that is not negative.
 
     Raises:
-        ValueError: A number is out of range.
+        ValueError: A number is out of range, or scikit-learn is not installed.
     """
 
     size: int = 32
@@ -108,6 +102,8 @@ class Digits:
                 raise ValueError(f"{part} must be at least 1 image, got {count}")
         if self.seed < 0:
             raise ValueError(f"seed must not be negative, got {self.seed}")
+        if find_spec("sklearn") is None:
+            raise ValueError("digits needs scikit-learn: pip install 'branchsearch[digits]'")
 
     @property
     def labels(self) -> Mapping[str, Label]:
@@ -133,7 +129,6 @@ class Digits:
         """Open the pictures in a folder of their own below ``folder``; the first caller makes them.
 
         Raises:
-            ModuleNotFoundError: scikit-learn is not installed.
             OSError: The folder cannot be written or read.
         """
         counts = "-".join(map(str, self.counts.values()))

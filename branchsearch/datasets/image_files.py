@@ -102,11 +102,14 @@ class ImageFiles:
     def counts(self) -> Mapping[str, int]:
         """How many images each part has, torn ones among them: those are found when it is opened.
 
-        Reads the image files, since their content decides on their part.
+        Reads the image files, unless all parts are named: their content decides on their part.
 
         Raises:
             InvalidListing: A part is empty, or an image is in two.
         """
+        named = self.listing.parts
+        if set(named) == set(PARTS):
+            return {part: named.count(part) for part in PARTS}
         return {part: len(rows) for part, rows in self._rows(digests(self.listing.images)).items()}
 
     @cached_property
