@@ -1,3 +1,4 @@
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -5,8 +6,11 @@ from typing import Any
 import pytest
 import torch
 
-from branchsearch.jobs.training import Training, train
+from branchsearch.jobs.reading import InvalidSpec
+from branchsearch.jobs.training import Training, build_balancing, train
 from branchsearch.jobs.trainings import Trainings
+from branchsearch.train.balancing.torchjd import NeedsTorchjd
+from branchsearch.train.fit import NotFinite
 from branchsearch.tree import Tree
 from tests.specs import checked
 
@@ -77,3 +81,81 @@ def test_the_test_part_is_read_when_it_is_asked_for(tmp_path: Path):
     *_, last = train(alone.of_confirmation(alone.alone("depth"), seed=1))
     assert last["test"].keys() == {"depth"}
     assert last["test"] != last["metrics"]
+
+
+def test_a_killed_training_goes_on_from_its_last_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("branchsearch.jobs.training._CHECKPOINT_SECONDS", 0.0)
+    given = Trainings(checked(trial={"epochs": 3, "batch_size": 24}), tmp_path).of_trial(TREE)
+    whole = replace(given, home=tmp_path / "whole")
+    expected = list(train(whole))
+    killed = train(given)
+    before = [next(killed), next(killed)]
+    killed.close()
+    assert given.kept() is None
+    assert len(list(given.checkpoints.iterdir())) == 2
+    told = list(train(given))
+    assert told[:2] == before
+    assert [report["metrics"] for report in told] == [report["metrics"] for report in expected]
+    weights = zip(whole.trained().parameters(), given.trained().parameters(), strict=True)
+    assert all(torch.equal(one, other) for one, other in weights)
+    assert not given.checkpoints.exists()
+
+
+def test_a_training_that_is_not_finite_leaves_nothing_to_go_on_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("branchsearch.jobs.training._CHECKPOINT_SECONDS", 0.0)
+    trial = {"epochs": 8, "optimizer": "sgd", "learning_rate": 1e18, "warm_up": 0.9}
+    given = Trainings(checked(trial={**trial, "batch_size": 24}), tmp_path).of_trial(TREE)
+    with pytest.raises(NotFinite, match=r"the loss of task '.*' is .* at step"):
+        list(train(given))
+    assert not given.checkpoints.exists()
+
+
+def test_solved_tasks_are_named_and_belong_to_the_space(tmp_path: Path):
+    spec = checked(trial={"epochs": 1, "batch_size": 24, "floors": {"seg": 0.5}})
+    assert Trainings(spec, tmp_path).of_trial(TREE).recipe.floors == {"seg": 0.5}
+    alone = Trainings(spec, tmp_path).of_trial(Tree.share_all(["depth"], 2))
+    assert alone.recipe.floors == {}
+    with pytest.raises(InvalidSpec, match="floors of sky, which are no tasks of the space"):
+        checked(trial={"floors": {"sky": 0.5}})
+
+
+def test_a_balancing_is_named_with_or_without_arguments(tmp_path: Path):
+    def balancing(given: Any) -> tuple[str, Any]:  # noqa: ANN401  # any YAML value
+        return Trainings(checked(trial={"balancing": given}), tmp_path).of_trial(TREE).balancing
+
+    assert balancing("rlw") == ("rlw", {})
+    assert balancing({"name": "dwa", "args": {"temperature": 3.0}}) == ("dwa", {"temperature": 3.0})
+    with pytest.raises(InvalidSpec, match="'dwa' takes no 'heat'; it takes temperature"):
+        balancing({"name": "dwa", "args": {"heat": 3.0}})
+
+
+def test_a_balancing_of_an_extra_says_what_to_install(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "torchjd.aggregation", None)
+    with pytest.raises(NeedsTorchjd, match=r"pip install 'branchsearch\[torchjd\]'"):
+        build_balancing(("upgrad", {}), {"a": 1.0})
+
+
+@pytest.mark.parametrize("how", ["copy", "mean"])
+def test_a_tree_inherits_from_the_baselines_of_the_trials(tmp_path: Path, how: str):
+    spec = checked(trial={"epochs": 1, "batch_size": 24, "inherit": how})
+    trainings = Trainings(spec, tmp_path)
+    alone = {task: trainings.of_trial(trainings.alone(task)) for task in TREE.tasks}
+    given = trainings.of_trial(TREE)
+    assert all(one.inherit is None for one in alone.values())
+    assert given.key != training(tmp_path).key
+    with pytest.raises(FileNotFoundError):
+        given.start()
+    for one in alone.values():
+        list(train(one))
+    ours, theirs = given.start().state_dict(), alone["depth"].trained().state_dict()
+    # depth, the first task, has a branch of its own at the second stage
+    own = [name for name in theirs if name.startswith("stages.1.")]
+    assert all(torch.equal(ours[name], theirs[name]) for name in own)
+    root = [name for name in theirs if name.startswith("stages.0.") and "conv" in name]
+    assert all(torch.equal(ours[name], theirs[name]) for name in root) == (how == "copy")
+    assert list(train(given))[-1]["last"]
+    assert trainings.of_confirmation(TREE, seed=3).inherit == given.inherit

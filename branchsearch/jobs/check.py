@@ -12,7 +12,13 @@ from branchsearch.datasets.dataset import Collection
 from branchsearch.jobs.measures import find_measures
 from branchsearch.jobs.reading import InvalidSpec, place_in, read_job
 from branchsearch.jobs.spec import Component, JobSpec, SpaceSpec
-from branchsearch.jobs.training import Training, build_backbone, build_heads, code_version
+from branchsearch.jobs.training import (
+    Inherited,
+    Training,
+    build_backbone,
+    build_heads,
+    code_version,
+)
 from branchsearch.model.cost import cost_table
 from branchsearch.space.cost import CostTable, fits
 from branchsearch.space.extremes import extremes
@@ -59,6 +65,7 @@ class CheckedSpace:
         test: bool,
         threads: int,
         device: str,
+        inherit: Inherited | None = None,
     ) -> Training:
         """The training of one tree, over all tasks or over some."""
         return Training(
@@ -78,6 +85,7 @@ class CheckedSpace:
             device=device,
             code=code_version(),
             content=self.collection.content,
+            inherit=inherit,
         )
 
 

@@ -258,9 +258,15 @@ class RecipeSpec(_Spec):
         default=False, description="torch.compile, about a minute before the first step"
     )
 
+    inherit: Literal["scratch", "copy", "mean"] = Field(
+        default="scratch",
+        description="first weights of a branch: the backbone's own (scratch), or the single-task "
+        "networks', of one (copy) or all (mean) of its tasks",
+    )
+
     def recipe(self) -> Recipe:
         """The value that the rest of the house works with."""
-        return Recipe(**self.model_dump(exclude={"balancing"}))
+        return Recipe(**self.model_dump(exclude={"balancing", "inherit"}))
 
 
 class Confirmation(_Spec):

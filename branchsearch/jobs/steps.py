@@ -50,6 +50,8 @@ def baselines(trainings: Trainings, engine: Engine, say: Say) -> dict[str, float
     """
     tasks = trainings.checked.space.tasks
     needed = {task.name: trainings.of_trial(trainings.alone(task.name)) for task in tasks}
+    if trainings.checked.spec.trial.inherit != "scratch":
+        train_all(needed, engine, say)  # the shared network starts from these
     needed[SHARE_ALL] = trainings.of_trial(trainings.shared)
     train_all(needed, engine, say)
     return {task.name: needed[task.name].result()["metrics"][task.name] for task in tasks}
@@ -128,6 +130,9 @@ def search(
     )
     changed()
     engine.run(trials, train)
+    for result in seen.trials():
+        if result.outcome in (Outcome.STOPPED, Outcome.FAILED):  # nobody goes on with these
+            trainings.of_trial(result.tree).forget()
     end = trials.end
     assert end is not None  # the engine returns when its source is finished
     if end is End.TOO_MANY_FAILURES or not best_trees(seen.findings(), 1):

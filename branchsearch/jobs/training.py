@@ -7,7 +7,7 @@ this job or another, gets what is kept.
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache, partial
 from hashlib import sha256
 from pathlib import Path
@@ -29,6 +29,7 @@ from branchsearch.task import KINDS, Task
 from branchsearch.train.balancing.balancing import Balancing
 from branchsearch.train.checkpoint import Checkpoints
 from branchsearch.train.fit import Epoch, NotFinite, fit
+from branchsearch.train.inheritance import Inherit, inherit
 from branchsearch.train.judging import Load, judge
 from branchsearch.train.recipe import Recipe
 from branchsearch.tree import Tree
@@ -40,6 +41,19 @@ _CHECKPOINT_SECONDS = 10.0
 
 #: The floors whose code decides what a training gives.
 _DECIDING = ("tree.py", "task.py", "space", "datasets", "backbones", "model", "train")
+
+
+@dataclass(frozen=True)
+class Inherited:
+    """Where the first weights of a tree come from.
+
+    Attributes:
+        how: What a branch takes of its tasks' networks.
+        keys: By task, the key of its single-task training, kept in the same home.
+    """
+
+    how: Inherit
+    keys: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -62,6 +76,7 @@ class Training:
             worker that looked for itself could see other files than the driver, and keep the result
             where the driver does not look.
         content: What changes when the files of the data set do; see ``Collection``.
+        inherit: Which finished trainings the first weights come from; None for the backbone's own.
     """
 
     home: Path
@@ -77,6 +92,7 @@ class Training:
     device: str
     code: str
     content: str = ""
+    inherit: Inherited | None = None
 
     @property
     def key(self) -> str:
@@ -91,12 +107,16 @@ class Training:
     @property
     def folder(self) -> Path:
         """Where the finished training is kept."""
-        return self.home / "trainings" / self.key[:2] / self.key
+        return _folder(self.home, self.key)
 
     @property
     def checkpoints(self) -> Path:
         """Where the states are that an unfinished training goes on from."""
         return self.home / "checkpoints" / self.key[:2] / self.key
+
+    def forget(self) -> None:
+        """Give up going on with an unfinished training."""
+        Checkpoints(self.checkpoints).remove()
 
     def kept(self) -> dict[str, Any] | None:
         """What a finished training reported last; None when there is none.
@@ -128,6 +148,30 @@ class Training:
             backbone = build_backbone(self.backbone)
             return BranchedNetwork(self.tree, backbone.modules, build_heads(backbone, self.tasks))
 
+    def start(self) -> BranchedNetwork:
+        """The network that the training starts with.
+
+        Raises:
+            FileNotFoundError: A training that it inherits from is not finished.
+        """
+        network = self.build()
+        if self.inherit is not None:
+            inherit(
+                network, {task: self._alone(task) for task in self.tree.tasks}, self.inherit.how
+            )
+        return network
+
+    def _alone(self, task: str) -> BranchedNetwork:
+        assert self.inherit is not None
+        network = replace(
+            self,
+            tree=Tree.share_all([task], len(self.tree.branches)),
+            tasks=tuple(one for one in self.tasks if one.name == task),
+        ).build()
+        folder = _folder(self.home, self.inherit.keys[task])
+        network.load_state_dict(load_file(folder / _WEIGHTS))
+        return network
+
     def trained(self) -> BranchedNetwork:
         """The network with the weights of the finished training.
 
@@ -137,6 +181,10 @@ class Training:
         network = self.build()
         network.load_state_dict(load_file(self.folder / _WEIGHTS))
         return network
+
+
+def _folder(home: Path, key: str) -> Path:
+    return home / "trainings" / key[:2] / key
 
 
 def build_backbone(component: tuple[str, Mapping[str, Any]]) -> Backbone:
@@ -185,7 +233,7 @@ def train(training: Training) -> Iterator[dict[str, Any]]:
     checkpoints = Checkpoints(training.checkpoints, every_seconds=_CHECKPOINT_SECONDS)
     dataset = open_dataset(training.dataset, training.home)
     device = torch.device(training.device)
-    network = training.build()
+    network = training.start()
     batches = _loader(dataset, training.tree.tasks, device)
     metrics = {
         task.name: partial(catalog.find("metric", task.metric), task) for task in training.tasks

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from branchsearch.jobs.check import CheckedJob
-from branchsearch.jobs.training import Training
+from branchsearch.jobs.training import Inherited, Training
+from branchsearch.train.inheritance import Inherit
 from branchsearch.tree import Tree
 
 
@@ -51,6 +52,7 @@ class Trainings:
 
     def _training(self, tree: Tree, *, epochs: int, seed: int, test: bool) -> Training:
         spec = self.checked.spec
+        inherits = spec.trial.inherit != "scratch" and len(tree.tasks) > 1
         recipe = spec.trial.model_copy(update={"epochs": epochs}).recipe()
         return self.checked.space.training(
             self.root,
@@ -61,7 +63,13 @@ class Trainings:
             test=test,
             threads=spec.resources.num_cpus,
             device="cuda" if spec.resources.num_gpus else "cpu",
+            inherit=self._inherited(tree) if inherits else None,
         )
+
+    def _inherited(self, tree: Tree) -> Inherited:
+        """The baselines of the trials: they are trained before anything else."""
+        keys = {task: self.of_trial(self.alone(task)).key for task in tree.tasks}
+        return Inherited(Inherit(self.checked.spec.trial.inherit), keys)
 
     @property
     def _names(self) -> tuple[str, ...]:
