@@ -23,6 +23,7 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = {
         "taskonomy": "branchsearch.datasets.taskonomy:taskonomy",
     },
     "backbone": {
+        "fx:": "branchsearch.backbones.fx_module:fx_module",
         "resnet": "branchsearch.backbones.resnet:resnet",
         "resnet10": "branchsearch.backbones.residual:resnet10",
         "resnet18": "branchsearch.backbones.residual:resnet18",

@@ -40,6 +40,10 @@ BUILT_IN = [
     Example("vgg", {"channels": [4, 6, 8], "convolutions": [1, 2, 1]}),
 ]
 
+FX = [
+    Example("fx:tests.own_net:Net", {"cuts": ["one", "two"], "output": "three"}),
+]
+
 TIMM = [
     Example("timm:resnet18"),
     Example("timm:resnet18", {"cuts": ["layer1.0", "layer2", "layer3.0"]}),

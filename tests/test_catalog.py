@@ -40,6 +40,9 @@ def test_a_family_takes_what_stands_behind_the_colon():
 
 
 def test_only_names_that_say_what_to_import_are_local():
-    assert [name for name in catalog.names("backbone") if catalog.is_local("backbone", name)] == []
+    assert [name for name in catalog.names("backbone") if catalog.is_local("backbone", name)] == [
+        "fx:"
+    ]
+    assert catalog.is_local("backbone", "fx:os:system")
     assert not catalog.is_local("backbone", "timm:resnet18")
     assert not catalog.is_local("sampler", "tpe")

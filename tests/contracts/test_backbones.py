@@ -14,9 +14,9 @@ from branchsearch.model.branched import BranchedNetwork
 from branchsearch.model.cost import cost_table, network_cost
 from branchsearch.model.heads import DenseHead
 from branchsearch.tree import Tree
-from tests.backbones import BUILT_IN, TIMM, Example
+from tests.backbones import BUILT_IN, FX, TIMM, Example
 
-EXAMPLES = [*BUILT_IN, *TIMM]
+EXAMPLES = [*BUILT_IN, *FX, *TIMM]
 
 
 @pytest.fixture(scope="module", params=EXAMPLES, ids=str)

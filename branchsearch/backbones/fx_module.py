@@ -1,0 +1,203 @@
+"""A module of the user's own as a backbone, cut at named nodes of its graph.
+
+torch.fx runs the module on symbols and writes down what it does: one node for every call of one of
+torch's modules or functions. A cut is behind a node, and is possible where that node's value is all
+that is used on the other side.
+
+The name says what code to import, so a specification from elsewhere may not hold it:
+``branchsearch.catalog.is_local`` says which names those are.
+"""
+
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from importlib import import_module
+from itertools import pairwise
+from typing import Any
+
+import torch
+from torch import fx, nn
+
+from branchsearch.backbones.backbone import Backbone, Stage
+from branchsearch.backbones.chain import NotCuttable
+from branchsearch.backbones.form import Form
+from branchsearch.backbones.weights import load_weights, read_weights
+
+#: How many values that go around a cut an error names.
+_SHOWN = 4
+
+
+def fx_module(
+    module: str,
+    /,
+    *,
+    cuts: Sequence[str],
+    output: str | None = None,
+    weights: str | None = None,
+    arguments: Mapping[str, Any] | None = None,
+    size: Sequence[int] = (256, 256),
+) -> Backbone:
+    """A module that can be imported here, cut at nodes that torch.fx names.
+
+    Args:
+        module: ``package.module:factory``; the factory gives an ``nn.Module`` that takes images
+            [batch, 3, H, W].
+        cuts: Names of nodes or of modules, in order; a stage ends behind each, and one more at the
+            end.
+        output: The node or module whose output is the last stage's; what comes behind it, such as
+            a classifier, is dropped. Without it, what the module gives.
+        weights: A file of the module's weights.
+        arguments: Of the factory.
+        size: Height and width, in pixels, of an image to find channels and strides with.
+
+    Raises:
+        ValueError: Nothing can be imported under that name; weights that do not fit; a module that
+            torch.fx cannot trace; or a cut that a value goes around, which the message names.
+    """
+    whole = _made(module, dict(arguments or {}))
+    if weights is not None:
+        load_weights(whole, read_weights(weights), source=weights)
+    graph, ends = _graph(whole, module, [*cuts, *([] if output is None else [output])])
+    if output is None:
+        ends.append(_result(graph))
+    _check_cuts(graph, ends)
+    modules = [
+        _stage(whole, graph, after, until) for after, until in pairwise([_images(graph), *ends])
+    ]
+    return Backbone(tuple(_declared(modules, whole, (int(size[0]), int(size[1])))))
+
+
+def _made(target: str, arguments: Mapping[str, Any]) -> nn.Module:
+    where, _, name = target.partition(":")
+    try:
+        factory = getattr(import_module(where), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ValueError(
+            f"fx:{target} names no factory; it should be fx:package.module:factory: {error}"
+        ) from error
+    try:
+        made = factory(**arguments)
+    except TypeError as error:
+        raise ValueError(f"fx:{target} does not take {dict(arguments)}: {error}") from error
+    if not isinstance(made, nn.Module):
+        raise ValueError(f"fx:{target} gives {type(made).__name__}, not a torch module")
+    return made
+
+
+def _graph(whole: nn.Module, target: str, names: Sequence[str]) -> tuple[fx.Graph, list[fx.Node]]:
+    """What a module does, and the nodes that go by names."""
+    tracer = fx.Tracer()
+    try:
+        graph = tracer.trace(whole)
+    except (TypeError, ValueError, NameError, RuntimeError) as error:
+        raise NotCuttable(f"torch.fx cannot trace fx:{target}: {error}") from error
+    return graph, [_node(graph, name, target) for name in names]
+
+
+def _node(graph: fx.Graph, name: str, target: str) -> fx.Node:
+    """The node of a name, or the last one inside the module of that name."""
+    found = None
+    for node in graph.nodes:
+        if node.op in ("placeholder", "output", "get_attr"):
+            continue
+        if node.name == name:
+            return node
+        if name in (node.target, *node.meta.get("nn_module_stack", {})):
+            found = node
+    if found is None:
+        there_are = [node.name for node in graph.nodes if node.op.startswith("call_")]
+        raise NotCuttable(f"fx:{target} has no node {name!r}; there are {', '.join(there_are)}")
+    return found
+
+
+def _images(graph: fx.Graph) -> fx.Node:
+    first = next(iter(graph.nodes))
+    assert first.op == "placeholder"  # a forward method takes something
+    return first
+
+
+def _result(graph: fx.Graph) -> fx.Node:
+    (output,) = (node for node in graph.nodes if node.op == "output")
+    (given,) = output.args
+    if not isinstance(given, fx.Node):
+        raise NotCuttable(f"the module gives several values; say which by output: {given}")
+    return given
+
+
+def _check_cuts(graph: fx.Graph, ends: Sequence[fx.Node]) -> None:
+    order = {node: place for place, node in enumerate(graph.nodes)}
+    if any(order[a] >= order[b] for a, b in pairwise(ends)):
+        raise NotCuttable(f"cuts are not in the order of the nodes: {', '.join(map(str, ends))}")
+    inner = [node for node in graph.nodes if order[node] <= order[ends[-1]]]
+    for cut in ends[:-1]:
+        around = [
+            f"{node.name} (to {user.name})"
+            for node in inner
+            if order[node] < order[cut] and node.op != "get_attr"
+            for user in node.users
+            if order[cut] < order[user] <= order[ends[-1]]
+        ]
+        if around:
+            more = f" and {len(around) - _SHOWN} more" if len(around) > _SHOWN else ""
+            raise NotCuttable(
+                f"cannot cut behind {cut.name!r}: around it go {', '.join(around[:_SHOWN])}{more}"
+            )
+    held: dict[Any, int] = {}
+    for node in inner:
+        if node.op in ("get_attr", "call_module"):
+            for user in node.users if node.op == "get_attr" else [node]:
+                stage = sum(order[cut] < order[user] for cut in ends[:-1])
+                if held.setdefault(node.target, stage) != stage:
+                    raise NotCuttable(f"two stages use the weights of {node.target!r}")
+
+
+def _stage(whole: nn.Module, graph: fx.Graph, after: fx.Node, until: fx.Node) -> fx.GraphModule:
+    """What is done between two nodes, as a module that takes the one and gives the other."""
+    part, order = fx.Graph(), {node: place for place, node in enumerate(graph.nodes)}
+    copies = {after: part.placeholder("features")}
+    held: dict[str, Any] = {}
+    needed = _needed(until, after)
+    for node in graph.nodes:
+        if node in needed and order[node] <= order[until]:
+            copies[node] = part.node_copy(node, copies.__getitem__)
+            if node.op in ("get_attr", "call_module"):
+                name = node.target.replace(".", "_")
+                held[name] = _found(whole, node.target)
+                copies[node].target = name
+                # other copies of this stage read the same features, so they must stay
+                if after in node.all_input_nodes and hasattr(held[name], "inplace"):
+                    held[name].inplace = False
+    part.output(copies[until])
+    return fx.GraphModule(held, part, class_name="FxStage")
+
+
+def _needed(until: fx.Node, after: fx.Node) -> set[fx.Node]:
+    """What a node is made of, back to another."""
+    found, left = set(), [until]
+    while left:
+        node = left.pop()
+        if node is not after and node not in found:
+            found.add(node)
+            left += node.all_input_nodes
+    return found
+
+
+def _found(whole: nn.Module, target: str) -> Any:  # noqa: ANN401  # a module, a weight or a buffer
+    found: Any = whole
+    for name in target.split("."):
+        found = getattr(found, name)
+    return found
+
+
+def _declared(modules: Sequence[nn.Module], whole: nn.Module, size: tuple[int, int]) -> list[Stage]:
+    features = torch.empty(1, 3, *size, device="meta")
+    stages = []
+    for number, module in enumerate(modules):
+        before, ghost = features._version, deepcopy(module).to("meta").eval()
+        given = features
+        with torch.no_grad():
+            features = ghost(given)
+        if given._version != before:
+            raise NotCuttable(f"stage {number} changes in place what it is given")
+        form = Form.of(features.shape, whole, size, last=False)
+        stages.append(Stage(module, form.channels, form.stride, form.kind))
+    return stages

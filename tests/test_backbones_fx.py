@@ -1,0 +1,161 @@
+import sys
+from collections.abc import Iterator
+from copy import deepcopy
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from branchsearch import catalog
+from branchsearch.backbones.chain import NotCuttable
+from branchsearch.backbones.fx_module import fx_module
+
+OWN = """
+import torch
+from torch import nn
+
+
+class Block(nn.Module):
+    def __init__(self, before, channels, stride):
+        super().__init__()
+        self.conv = nn.Conv2d(before, channels, 3, stride, padding=1)
+        self.norm = nn.BatchNorm2d(channels)
+        self.skip = nn.Conv2d(before, channels, 1, stride)
+
+    def forward(self, x):
+        return torch.relu(self.norm(self.conv(x)) + self.skip(x))
+
+
+class Net(nn.Module):
+    def __init__(self, width=4, classes=3):
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(3, width, 3, 2, padding=1), nn.ReLU(inplace=True))
+        self.one, self.two = Block(width, 2 * width, 2), Block(2 * width, 3 * width, 1)
+        self.scale = nn.Parameter(torch.ones(3 * width, 1, 1))
+        self.classes = nn.Linear(3 * width, classes)
+
+    def forward(self, x):
+        x = self.two(self.one(self.stem(x))) * self.scale
+        return self.classes(x.mean((2, 3)))
+
+
+class Skipping(Net):
+    def forward(self, x):
+        one = self.one(self.stem(x))
+        return torch.cat([self.two(one), one], 1)
+
+
+class Twice(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 3, 3, padding=1)
+
+    def forward(self, x):
+        return self.conv(self.conv(x).relu())
+
+
+class InPlace(Net):
+    def forward(self, x):
+        return self.two(self.one(self.stem(x)).mul_(2))
+
+
+class Depends(Net):
+    def forward(self, x):
+        return self.stem(x) if x.sum() > 0 else x
+
+
+def number():
+    return 3
+"""
+FEATURES = {"cuts": ["stem", "one"], "output": "mul"}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A module of somebody's own, on the path."""
+    folder = tmp_path_factory.mktemp("own")
+    (folder / "own_nets.py").write_text(OWN)
+    sys.path.insert(0, str(folder))
+    yield
+    sys.path.remove(str(folder))
+    sys.modules.pop("own_nets", None)
+
+
+def test_stages_composed_are_the_module_and_say_what_they_give(tmp_path: Path):
+    from own_nets import Net
+
+    torch.manual_seed(0)
+    whole = Net().eval()
+    save_file(whole.state_dict(), tmp_path / "own.safetensors")
+    found = catalog.find("backbone", "fx:own_nets:Net")
+    backbone = found(**FEATURES, weights=str(tmp_path / "own.safetensors"))
+    images = torch.rand(2, 3, 16, 32)
+    with torch.no_grad():
+        features = images
+        for stage in backbone.stages:
+            before = features.clone()
+            given, features = features, stage.module.eval()(features)
+            assert torch.equal(given, before)
+            height, width = 16 // stage.stride, 32 // stage.stride
+            assert features.shape == (2, stage.channels, height, width)
+        classes = whole.classes(features.mean((2, 3)))
+        torch.testing.assert_close(classes, whole(images), rtol=0, atol=1e-6)
+    names = [name for module in backbone.modules for name, _ in module.named_parameters()]
+    assert len(names) == len(list(whole.parameters())) - len(list(whole.classes.parameters()))
+
+
+def test_copies_of_a_stage_train_apart():
+    module = fx_module("own_nets:Net", **FEATURES).modules[1]
+    copy = deepcopy(module)
+    for weight in copy.parameters():
+        nn.init.zeros_(weight)
+    assert all(weight.any() for name, weight in module.named_parameters() if "weight" in name)
+
+
+def test_nodes_inside_a_module_can_be_cut_where_nothing_goes_around():
+    backbone = fx_module("own_nets:Net", cuts=["stem_0"], output="two", arguments={"width": 6})
+    assert [(stage.channels, stage.stride) for stage in backbone.stages] == [(6, 2), (18, 4)]
+
+
+def test_a_relu_in_place_does_not_change_what_its_siblings_read():
+    stem, relu = fx_module("own_nets:Net", cuts=["stem_0"], output="stem_1").modules
+    with torch.no_grad():
+        features = stem(torch.randn(1, 3, 8, 8))
+        before = features.clone()
+        relu(features)
+    assert torch.equal(features, before)
+
+
+@pytest.mark.parametrize(
+    ("net", "args", "told"),
+    [
+        ("Net", {"cuts": ["one.conv"]}, r"behind 'one_conv': around it go stem_1 \(to one_skip\)"),
+        ("Skipping", {"cuts": ["two"]}, r"behind 'relu_1': around it go relu \(to cat\)"),
+        ("Net", {"cuts": ["three"]}, "no node 'three'; there are stem_0, stem_1, one_conv"),
+        ("Net", {"cuts": ["one", "stem"], "output": "two"}, "not in the order"),
+        ("Net", {"cuts": ["stem"]}, "neither a map nor tokens"),
+        ("Twice", {"cuts": ["relu"]}, "two stages use the weights of 'conv'"),
+        ("InPlace", {"cuts": ["one"]}, "stage 1 changes in place"),
+        ("Depends", {"cuts": ["stem"]}, "torch.fx cannot trace fx:own_nets:Depends"),
+    ],
+)
+def test_what_cannot_be_cut_is_named(net: str, args: dict[str, object], told: str):
+    with pytest.raises(NotCuttable, match=told):
+        fx_module(f"own_nets:{net}", **args)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("target", "args", "told"),
+    [
+        ("own_nets", {}, "fx:package.module:factory"),
+        ("no_such_package.nets:Net", {}, "no_such_package"),
+        ("own_nets:Nest", {}, "Nest"),
+        ("own_nets:number", {}, "gives int, not a torch module"),
+        ("own_nets:Net", {"arguments": {"depth": 3}}, "does not take {'depth': 3}"),
+    ],
+)
+def test_what_cannot_be_made_is_named(target: str, args: dict[str, object], told: str):
+    with pytest.raises(ValueError, match=told):
+        fx_module(target, cuts=[], **args)  # type: ignore[arg-type]
