@@ -27,6 +27,7 @@ bench: venv
 	$(BIN)/python -m benchmarks.engine
 	$(BIN)/python -m benchmarks.solver
 	$(BIN)/python -m benchmarks.affinity
+	$(BIN)/python -m benchmarks.training
 
 clean:
 	rm -rf .venv demo
