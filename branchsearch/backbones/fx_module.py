@@ -95,7 +95,8 @@ def _graph(whole: nn.Module, target: str, names: Sequence[str]) -> tuple[fx.Grap
 
 def _node(graph: fx.Graph, name: str, target: str) -> fx.Node:
     """The node of a name, or the last one inside the module of that name."""
-    found = None
+    found: fx.Node | None = None
+    node: fx.Node
     for node in graph.nodes:
         if node.op in ("placeholder", "output", "get_attr"):
             continue
@@ -110,7 +111,7 @@ def _node(graph: fx.Graph, name: str, target: str) -> fx.Node:
 
 
 def _images(graph: fx.Graph) -> fx.Node:
-    first = next(iter(graph.nodes))
+    first: fx.Node = next(iter(graph.nodes))
     assert first.op == "placeholder"  # a forward method takes something
     return first
 
