@@ -12,17 +12,16 @@ from branchsearch.affinity.affinity import Affinity
 from branchsearch.affinity.measure import Estimate
 from branchsearch.report.findings import Confirmed, Findings, TrialResult
 from branchsearch.space.cost import Cost, CostTable
-from branchsearch.task import KINDS, METRICS, Task
+from branchsearch.task import KINDS, Task
 from branchsearch.tree import Tree
 from tests.generators import trees
+from tests.tasks import task_of
 
 OUTCOMES = ["complete", "stopped", "failed", "over_budget", "repeat", "lost", "running"]
 
 
 def task(name: str, kind: str) -> Task:
-    metric = KINDS[kind].metrics[0]
-    classes = 13 if KINDS[kind].outputs is None else None
-    return Task(name, kind, metric, METRICS[metric], classes)
+    return task_of(kind, name=name)
 
 
 def cost(tree: Tree) -> Cost:

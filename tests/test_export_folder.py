@@ -119,6 +119,8 @@ def test_the_description_says_what_was_promised(two: Path):
         "metric": "mean_iou",
         "direction": "maximize",
         "classes": 4,
+        "count": None,
+        "head": {"name": "dense", "args": {}},
         "outputs": 4,
     }
     assert described["input"] == {

@@ -83,7 +83,7 @@ def task(number: int, **changes: Any) -> dict[str, Any]:  # noqa: ANN401
         (tiny(space="scnes"), "space", "did you mean 'scenes'"),
         (tiny(sampler={"name": "tp"}), "sampler", "did you mean 'tpe'"),
         (tiny(sampler={"name": "tpe", "args": {"n": 3}}), "sampler", "it takes n_startup_trials"),
-        (in_space(backbone={"name": "vgg"}), "space.backbone", "no backbone 'vgg'"),
+        (in_space(backbone={"name": "alexnet"}), "space.backbone", "no backbone 'alexnet'"),
         (in_space(backbone={"name": "resnet"}), "space.backbone", "needs channels"),
         (
             in_space(backbone={"name": "resnet", "args": {"channels": [0]}}),
@@ -92,7 +92,7 @@ def task(number: int, **changes: Any) -> dict[str, Any]:  # noqa: ANN401
         ),
         (in_space(dataset={"name": "scenes"}), "space.dataset", "needs probe, seed, size"),
         (task(1, direction="maximize"), "space.tasks.1", "direction of rmse is minimize"),
-        (task(1, metric="mean_iou"), "space.tasks.1", "one of ['rmse']"),
+        (task(1, metric="mean_iou"), "space.tasks.1", "one of ['rmse'"),
         (task(1, name="dpth"), "space.tasks.1.name", "no label 'dpth'; it has seg, depth"),
         (task(0, classes=5), "space.tasks.0.kind", "label 'seg' is segmentation of 4 classes"),
         (task(1, name="a b"), "space.tasks.1", "holds no blank"),

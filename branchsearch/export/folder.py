@@ -152,9 +152,11 @@ def _description(promise: Promise, facts: Mapping[str, Any], folder: Path) -> di
                 "metric": task.metric,
                 "direction": task.direction,
                 "classes": task.classes,
+                "count": task.count,
+                "head": {"name": head.name, "args": dict(head.args)},
                 "outputs": task.outputs,
             }
-            for task in promise.tasks
+            for task, head in ((task, task.head_or_default) for task in promise.tasks)
         ],
         "input": {
             "height": promise.size[0],

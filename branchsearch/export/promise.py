@@ -18,10 +18,15 @@ from branchsearch.tree import Tree
 
 #: By kind of task: how to read a prediction.
 MEANINGS = {
+    "classification": "a score per class; argmax over dimension 1 is the class",
+    "attributes": "log-odds of each attribute; sigmoid makes them probabilities",
+    "regression": "numbers, in the unit of the labels that it was trained on",
     "segmentation": "a score per class; argmax over dimension 1 is the class",
-    "depth": "natural logarithm of the distance",
+    "depth": "distance, or its natural logarithm: as the labels that it was trained on",
     "normals": "surface normal, of any length: x right, y up, z towards the camera",
     "edges": "log-odds of an edge; sigmoid makes it a probability",
+    "saliency": "log-odds that a pixel stands out; sigmoid makes it a probability",
+    "keypoints": "heat of each keypoint, about 0 to 1; it is where its map is highest",
 }
 
 

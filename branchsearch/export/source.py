@@ -15,6 +15,7 @@ from branchsearch.export.parts import parts
 from branchsearch.export.promise import MEANINGS, Promise
 from branchsearch.export.templates import render
 from branchsearch.model.branched import BranchedNetwork
+from branchsearch.model.heads import reads_path
 
 _COLUMNS = 100
 
@@ -73,16 +74,29 @@ def model_source(network: BranchedNetwork, promise: Promise) -> str:
                 "built": _built(head, modules[head]),
                 "run": _call(
                     f"{literal(task.name)}: self.{head}",
-                    [names.stages[-1][branch], "size"],
+                    [_read(modules[head], way), "size"],
                     ",",
                     indent=12,
                 ),
             }
-            for task, head, branch in zip(
-                promise.tasks, names.heads.values(), tree.branches[-1], strict=True
+            for task, head, way in zip(
+                promise.tasks, names.heads.values(), _ways(network, names), strict=True
             )
         ],
     )
+
+
+def _ways(network: BranchedNetwork, names: Names) -> list[list[str]]:
+    """The features of every stage on each task's way, by name."""
+    return [
+        [stage[row[task]] for stage, row in zip(names.stages, network.tree.branches, strict=True)]
+        for task in range(len(network.tree.tasks))
+    ]
+
+
+def _read(head: nn.Module, way: Sequence[str]) -> str:
+    """What a head takes of the features on its way, as an argument is written."""
+    return f"[{', '.join(way)}]" if reads_path(head) else way[-1]
 
 
 def _built(name: str, module: nn.Module) -> str:
@@ -103,8 +117,19 @@ def _call(start: str, written: Sequence[str], end: str = "", *, indent: int) -> 
     if len(one_line) <= _COLUMNS or not written:
         return one_line
     if len(blank) + 4 + len(inner) > _COLUMNS:
-        inner = f",\n{blank}    ".join(written) + ","
+        lines = (_argument(one, indent=indent + 4) for one in written)
+        inner = f",\n{blank}    ".join(lines) + ","
     return f"{blank}{start}(\n{blank}    {inner}\n{blank}){end}"
+
+
+def _argument(written: str, *, indent: int) -> str:
+    """An argument on a line of its own; too long a list of names or numbers on several."""
+    if indent + len(written) + 1 <= _COLUMNS or written[-1] not in ")]":
+        return written
+    opening = written.index("(" if written[-1] == ")" else "[")
+    blank = "\n" + " " * indent
+    each = "".join(f"{blank}    {one}," for one in written[opening + 1 : -1].split(", "))
+    return f"{written[: opening + 1]}{each}{blank}{written[-1]}"
 
 
 def _import_lines(imports: Iterable[Import]) -> str:

@@ -23,7 +23,7 @@ from branchsearch.model.cost import cost_table
 from branchsearch.space.cost import CostTable, fits
 from branchsearch.space.extremes import extremes
 from branchsearch.space.space import Space
-from branchsearch.task import Task
+from branchsearch.task import KINDS, Task
 from branchsearch.train.recipe import Recipe
 from branchsearch.tree import Tree
 
@@ -213,6 +213,11 @@ def _checked_space(spec: SpaceSpec) -> CheckedSpace:
         )
     tasks = spec.sorted_tasks()
     space = _space(spec, tuple(task.name for task in tasks), stages)
+    for number, named in enumerate(spec.tasks):
+        try:
+            build_heads(backbone, (named.task(),))
+        except (ValueError, TypeError) as error:
+            raise _Misfit(("tasks", number, "head"), str(error)) from None
     costs = cost_table(backbone.modules, build_heads(backbone, tasks), collection.image_size)
     return CheckedSpace(spec, tasks, collection, space, costs)
 
@@ -241,9 +246,14 @@ def _check_label(task: Task, collection: Collection, path: tuple[str | int, ...]
             (*path, "name"),
             f"the data set has no label {task.name!r}; it has {', '.join(collection.labels)}",
         )
-    if (label.kind, label.classes) != (task.kind, task.classes):
-        classes = f" of {label.classes} classes" if label.classes else ""
-        raise _Misfit((*path, "kind"), f"label {task.name!r} is {label.kind}{classes}")
+    if (label.kind, label.classes, label.count) != (task.kind, task.classes, task.count):
+        many = label.classes or label.count
+        counted = f" of {many} {KINDS[label.kind].counted}" if many else ""
+        raise _Misfit((*path, "kind"), f"label {task.name!r} is {label.kind}{counted}")
+    if task.metric == "log_rmse" and label.logarithmic:
+        raise _Misfit(
+            (*path, "metric"), f"label {task.name!r} is a logarithm already; its log_rmse is rmse"
+        )
 
 
 def _pair(component: Component) -> tuple[str, Mapping[str, Any]]:

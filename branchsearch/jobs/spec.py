@@ -15,9 +15,11 @@ from pydantic import (
 )
 
 from branchsearch import catalog
+from branchsearch.datasets.augmentation import Augmentation
+from branchsearch.model.heads import gives_map
 from branchsearch.space.cost import COSTS
 from branchsearch.space.limits import Limits, PairLimit
-from branchsearch.task import Direction, Task
+from branchsearch.task import KINDS, Direction, Head, Task
 from branchsearch.train.recipe import Recipe
 from branchsearch.tree import check_task_name
 
@@ -75,20 +77,44 @@ class TaskSpec(_Spec):
     """One task; its name is one of the data set's labels."""
 
     name: str = Field(description="a label of the data set")
-    kind: str = Field(description="segmentation, depth, normals or edges")
-    metric: str = Field(description="mean_iou, rmse, angular_error or average_precision")
+    kind: str = Field(description="one of the kinds below")
+    metric: str = Field(description="one of the kind's metrics")
     direction: Direction = Field(description="which way the metric improves; checked")
-    classes: int | None = Field(default=None, description="how many, for segmentation alone")
+    classes: int | None = Field(
+        default=None, description="how many, for classification and segmentation alone"
+    )
     weight: float = Field(default=1.0, description="factor of its loss, positive")
+    count: int | None = Field(
+        default=None, description="how many attributes, numbers or keypoints, for these alone"
+    )
+    head: Annotated[Component, BeforeValidator(_by_name), _known("head", [])] | None = Field(
+        default=None, description="a name, or name and args; default: the kind's own"
+    )
 
     @model_validator(mode="after")
     def _is_a_task(self) -> Self:
         self.task()
         return self
 
+    @model_validator(mode="after")
+    def _head_gives_what_the_kind_predicts(self) -> Self:
+        kind = KINDS[self.kind]
+        if self.head is None or gives_map(catalog.find("head", self.head.name)) == kind.is_map:
+            return self
+        fit = [
+            name
+            for name in catalog.names("head")
+            if gives_map(catalog.find("head", name)) == kind.is_map
+        ]
+        raise ValueError(
+            f"task {self.name!r}: head {self.head.name!r} does not predict {self.kind}; "
+            f"these do: {', '.join(fit)}"
+        )
+
     def task(self) -> Task:
         """The value that the rest of the house works with."""
-        return Task(**self.model_dump())
+        head = self.head and Head(self.head.name, self.head.args)
+        return Task(**{**self.model_dump(), "head": head})
 
 
 class PairLimitSpec(_Spec):
@@ -216,6 +242,16 @@ class Fidelity(_Spec):
     eta: int = Field(default=2, ge=2, description="one of so many goes on")
 
 
+class AugmentationSpec(_Spec):
+    """How much the training images are changed by chance, their targets with them."""
+
+    flip: float = Field(default=0.0, ge=0, le=1, description="chance to be mirrored")
+    zoom: float = Field(default=1.0, ge=1, description="largest zoom; a window anywhere")
+    colour: float = Field(
+        default=0.0, ge=0, lt=1, description="largest change of brightness, contrast, saturation"
+    )
+
+
 class RecipeSpec(_Spec):
     """How a network is trained."""
 
@@ -258,6 +294,9 @@ class RecipeSpec(_Spec):
         default=False, description="torch.compile, about a minute before the first step"
     )
 
+    augmentation: AugmentationSpec = Field(
+        default=AugmentationSpec(), description="of the training images; none by default"
+    )
     inherit: Literal["scratch", "copy", "mean"] = Field(
         default="scratch",
         description="first weights of a branch: the backbone's own (scratch), or the single-task "
@@ -266,7 +305,8 @@ class RecipeSpec(_Spec):
 
     def recipe(self) -> Recipe:
         """The value that the rest of the house works with."""
-        return Recipe(**self.model_dump(exclude={"balancing", "inherit"}))
+        rest = self.model_dump(exclude={"balancing", "inherit", "augmentation"})
+        return Recipe(**rest, augmentation=Augmentation(**self.augmentation.model_dump()))
 
 
 class Confirmation(_Spec):

@@ -21,10 +21,12 @@ from torch import nn
 import branchsearch
 from branchsearch import catalog
 from branchsearch.backbones.backbone import Backbone
+from branchsearch.datasets.augmentation import Augmentation, draws
 from branchsearch.datasets.dataset import Dataset, Part
 from branchsearch.datasets.loading import Batch, load
 from branchsearch.files import whole_folder
 from branchsearch.model.branched import BranchedNetwork
+from branchsearch.model.heads import reads_path
 from branchsearch.task import KINDS, Task
 from branchsearch.train.balancing.balancing import Balancing
 from branchsearch.train.checkpoint import Checkpoints
@@ -195,12 +197,27 @@ def build_backbone(component: tuple[str, Mapping[str, Any]]) -> Backbone:
 
 
 def build_heads(backbone: Backbone, tasks: tuple[Task, ...]) -> dict[str, nn.Module]:
-    """The head of each task on the backbone's last stage."""
-    channels = backbone.stages[-1].channels
-    return {
-        task.name: catalog.find("head", KINDS[task.kind].head)(channels, task.outputs)
-        for task in tasks
-    }
+    """The head of each task, for the stages that it reads.
+
+    Raises:
+        ValueError: An argument is out of range, or a head reads maps where a stage gives none.
+    """
+    return {task.name: _build_head(backbone, task) for task in tasks}
+
+
+def _build_head(backbone: Backbone, task: Task) -> nn.Module:
+    head = task.head_or_default
+    found = catalog.find("head", head.name)
+    channels = [stage.channels for stage in backbone.stages]
+    no_maps = [number for number, stage in enumerate(backbone.stages) if stage.kind != "map"]
+    if reads_path(found) and no_maps:
+        raise ValueError(
+            f"task {task.name!r}: head {head.name!r} reads the maps of every stage, "
+            f"but stages {no_maps} give tokens"
+        )
+    read = channels if reads_path(found) else channels[-1]
+    built: nn.Module = found(read, task.outputs, **head.args)
+    return built
 
 
 def build_balancing(
@@ -234,7 +251,7 @@ def train(training: Training) -> Iterator[dict[str, Any]]:
     dataset = open_dataset(training.dataset, training.home)
     device = torch.device(training.device)
     network = training.start()
-    batches = _loader(dataset, training.tree.tasks, device)
+    batches = _loader(dataset, training)
     metrics = {
         task.name: partial(catalog.find("metric", task.metric), task) for task in training.tasks
     }
@@ -284,9 +301,7 @@ def train(training: Training) -> Iterator[dict[str, Any]]:
         yield report
 
 
-def _forgotten_if_not_finite(
-    epochs: Iterator[Epoch], checkpoints: Checkpoints
-) -> Iterator[Epoch]:
+def _forgotten_if_not_finite(epochs: Iterator[Epoch], checkpoints: Checkpoints) -> Iterator[Epoch]:
     try:
         yield from epochs
     except NotFinite:
@@ -294,15 +309,33 @@ def _forgotten_if_not_finite(
         raise
 
 
-def _loader(dataset: Dataset, names: Sequence[str], device: torch.device) -> Load:
-    labels = {name: dataset.labels[name] for name in names}
+def _loader(dataset: Dataset, training: Training) -> Load:
+    """Batches for a training: the images that it learns from are changed as its recipe says.
 
-    def batches(
-        part: Part,
-        positions: Sequence[np.ndarray],
-        epoch: int | None,  # noqa: ARG001  # no images are changed by chance yet
-    ) -> Iterator[Batch]:
-        return load(part, positions, labels=labels, prepare=dataset.prepare, device=device)
+    Raises:
+        ValueError: Images are to be mirrored whose labels are not those of their mirror images.
+    """
+    labels = {name: dataset.labels[name] for name in training.tree.tasks}
+    device, augmentation = torch.device(training.device), training.recipe.augmentation
+    if augmentation.flip and not dataset.mirrors:
+        raise ValueError(
+            "augmentation.flip must be 0: labels of this data set are not those of mirrored images"
+        )
+    changes = augmentation != Augmentation()
+
+    def batches(part: Part, positions: Sequence[np.ndarray], epoch: int | None) -> Iterator[Batch]:
+        by_chance = changes and epoch is not None
+        return load(
+            part,
+            positions,
+            labels=labels,
+            prepare=dataset.prepare,
+            device=device,
+            augmentation=augmentation if by_chance else None,
+            chance=draws(len(part), seed=training.seed, epoch=epoch or 0) if by_chance else None,
+            # on a CPU the first of the threads is busy with the step before
+            workers=training.threads - (device.type == "cpu"),
+        )
 
     return batches
 

@@ -6,6 +6,7 @@ from copy import deepcopy
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from branchsearch.model.heads import read, reads_path
 from branchsearch.tree import Tree
 
 
@@ -19,8 +20,8 @@ class BranchedNetwork(nn.Module):
         tree: The layout, of S stages and T tasks.
         stages: The S stages of a backbone, input side first; each takes what the one before it
             gives. They are copied, never changed.
-        heads: One module per task of the tree, from the last stage's output and the image's
-            (height, width) to the prediction. They are copied, never changed.
+        heads: One module per task of the tree, from features and the image's (height, width) to
+            the prediction, see ``branchsearch.model.heads``. They are copied, never changed.
 
     Raises:
         ValueError: There is not one stage per row of the tree, or not one head per task.
@@ -42,11 +43,15 @@ class BranchedNetwork(nn.Module):
     def forward(self, images: Float[Tensor, "batch 3 height width"]) -> dict[str, Tensor]:
         """Predict every task; the tensors' shapes are the heads' own."""
         features = [images]
-        for stage in self.stages:
+        paths: list[list[Tensor]] = [[] for _ in self.tree.tasks]
+        for stage, branches in zip(self.stages, self.tree.branches, strict=True):
             features = stage(features)
+            for path, branch, head in zip(paths, branches, self.heads, strict=True):
+                # what no head reads may be forgotten
+                path[:] = [*path, features[branch]] if reads_path(head) else [features[branch]]
         size = images.shape[-2:]
-        taken = zip(self.tree.tasks, self.tree.branches[-1], self.heads, strict=True)
-        return {task: head(features[branch], size) for task, branch, head in taken}
+        taken = zip(self.tree.tasks, self.heads, paths, strict=True)
+        return {task: head(read(head, path), size) for task, head, path in taken}
 
     def average_gradients(self) -> None:
         """Divide each shared copy's gradients by the number of tasks that use it.

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
+from branchsearch.model.heads import read
 from branchsearch.space.cost import Cost, CostTable
 
 
@@ -35,16 +36,18 @@ def cost_table(
 
     Args:
         stages: Of a backbone, in order; the first takes 3 channels.
-        heads: One per task, from the last stage's output.
+        heads: One per task.
         size: Height and width of the images, in pixels.
     """
     features = torch.empty(1, 3, *size, device="meta")
-    costs = []
+    costs, path = [], []
     for stage in stages:
         cost, features = count(stage, features)
         costs.append(cost)
+        path.append(features)
     image = torch.Size(size)
-    counted = {task: count(head, features, image)[0] for task, head in heads.items()}
+    # a head costs the same whatever the tree: its way through it passes one copy of every stage
+    counted = {task: count(head, read(head, path), image)[0] for task, head in heads.items()}
     return CostTable(tuple(costs), counted)
 
 

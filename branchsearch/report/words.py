@@ -10,13 +10,18 @@ from branchsearch.task import Direction, Task
 from branchsearch.tree import Tree
 
 _METRICS = {
+    "edge_f": "F of edges",
+    "log_rmse": "RMSE of logarithms",
+    "mean_f1": "mean F1",
     "mean_iou": "mean IoU",
+    "pck": "PCK",
     "rmse": "RMSE",
-    "angular_error": "angular error",
-    "average_precision": "average precision",
+    "saliency_f": "F of saliency",
+    "saliency_iou": "IoU of saliency",
+    "within_11_degrees": "within 11.25°",
 }
 #: Without an entry here a metric has no unit, or that of what it is compared with.
-_UNITS = {"angular_error": "°"}
+_UNITS = {"angular_error": "°", "keypoint_error": "pixels", "median_angular_error": "°"}
 _OUTCOMES = {"stopped": "stopped early", "over_budget": "over budget"}
 _MOST_DRAWN = 12  # tasks; a bigger tree does not fit under a pointer
 _MOST_WRITTEN = 160  # letters

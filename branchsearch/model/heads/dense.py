@@ -1,8 +1,4 @@
-"""From a backbone's features to one task's prediction.
-
-A head that can be exported keeps each constructor argument as an attribute of the same name, and
-its class imports nothing but torch.
-"""
+"""The plain head of maps."""
 
 import torch
 from torch import Tensor, nn

@@ -1,0 +1,66 @@
+"""How well what is there is ranked before what is not: areas under precision over recall."""
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+from torchmetrics.classification import BinaryAveragePrecision
+from torchmetrics.functional.classification import binary_average_precision
+from torchmetrics.utilities import dim_zero_cat
+
+from branchsearch.datasets.dataset import UNLABELLED
+from branchsearch.task import Task
+from branchsearch.train.labels import filled, known
+
+
+def average_precision(task: Task) -> Metric:  # noqa: ARG001  # the factories' common signature
+    """Area under precision over recall of all pixels, at 200 thresholds, in [0, 1].
+
+    Pixels are compared where they are: an edge beside the true one is wrong.
+    """
+    return _EdgePrecision()
+
+
+class _EdgePrecision(BinaryAveragePrecision):
+    def __init__(self) -> None:
+        super().__init__(thresholds=200, ignore_index=UNLABELLED, validate_args=False)
+
+    def update(self, predicted: Tensor, target: Tensor) -> None:
+        super().update(predicted.float().sigmoid(), target.long())
+
+    def compute(self) -> Tensor:  # type: ignore[override]  # as torchmetrics overrides it
+        area: Tensor = super().compute()
+        return torch.where(self.confmat.sum() > 0, area, torch.nan)
+
+
+class MeanAveragePrecision(Metric):
+    """Mean over columns of each one's average precision; keeps all scores, a number per label.
+
+    Args:
+        attributes: Columns of prediction and target.
+    """
+
+    full_state_update = False
+
+    scores: list[Tensor]
+    truths: list[Tensor]
+
+    def __init__(self, attributes: int) -> None:
+        super().__init__()
+        self.attributes = attributes
+        self.add_state("scores", [], dist_reduce_fx="cat")
+        self.add_state("truths", [], dist_reduce_fx="cat")
+
+    def update(self, predicted: Tensor, target: Tensor) -> None:
+        """Take a batch into account."""
+        self.scores.append(predicted.float())
+        self.truths.append(torch.where(known(target), filled(target), -1).long())
+
+    def compute(self) -> Tensor:
+        """The mean over the attributes that some image has."""
+        scores, truths = dim_zero_cat(self.scores), dim_zero_cat(self.truths)
+        areas = [
+            binary_average_precision(scores[:, column], truths[:, column], ignore_index=-1)
+            for column in range(self.attributes)
+            if (truths[:, column] == 1).any()
+        ]
+        return torch.stack(areas).mean() if areas else torch.full((), torch.nan)
