@@ -7,7 +7,13 @@ import pytest
 import torch
 
 from branchsearch.jobs.reading import InvalidSpec
-from branchsearch.jobs.training import Training, build_balancing, train
+from branchsearch.jobs.training import (
+    Training,
+    _loader,
+    build_balancing,
+    open_dataset,
+    train,
+)
 from branchsearch.jobs.trainings import Trainings
 from branchsearch.train.balancing.torchjd import NeedsTorchjd
 from branchsearch.train.fit import NotFinite
@@ -159,3 +165,23 @@ def test_a_tree_inherits_from_the_baselines_of_the_trials(tmp_path: Path, how: s
     assert all(torch.equal(ours[name], theirs[name]) for name in root) == (how == "copy")
     assert list(train(given))[-1]["last"]
     assert trainings.of_confirmation(TREE, seed=3).inherit == given.inherit
+
+
+def test_training_images_are_changed_by_chance_and_the_same_again(tmp_path: Path):
+    changes = {"flip": 0.5, "zoom": 1.5, "colour": 0.2}
+    trial = {"epochs": 1, "batch_size": 24, "augmentation": changes}
+    given = Trainings(checked(trial=trial), tmp_path).of_trial(TREE)
+    plain = Trainings(checked(trial={**trial, "augmentation": {}}), tmp_path).of_trial(TREE)
+    assert given.key != plain.key
+    with_workers = replace(given, home=tmp_path / "elsewhere", threads=2)
+    ours, twin, theirs = (list(train(one))[-1] for one in (given, with_workers, plain))
+    assert ours["losses"] == pytest.approx(twin["losses"], rel=1e-4)  # two threads round otherwise
+    assert ours["losses"] != pytest.approx(theirs["losses"], rel=1e-2)
+
+
+def test_images_that_have_no_mirror_are_not_mirrored(tmp_path: Path):
+    trial = {"epochs": 1, "augmentation": {"flip": 0.5}}
+    given = Trainings(checked(trial=trial), tmp_path).of_trial(TREE)
+    dataset = replace(open_dataset(given.dataset, tmp_path), mirrors=False)
+    with pytest.raises(ValueError, match=r"augmentation.flip must be 0"):
+        _loader(dataset, given)

@@ -19,7 +19,7 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor, nn
 
 from branchsearch.backbones.resnet import ResidualBlock, ResidualStage
-from branchsearch.model.heads import DenseHead
+from branchsearch.model.heads import DenseHead, reads_path
 
 #: New channel c is old channel order[c].
 Order = Int[Tensor, " C"]
@@ -57,7 +57,7 @@ def _blocks(stage: nn.Module) -> list[ResidualBlock]:
 
 def _free_to_move(blocks: Sequence[ResidualBlock], head: nn.Module) -> list[bool]:
     """Whether each block's output may be reordered: what other kinds of heads read stays."""
-    if getattr(head, "reads_path", False):
+    if reads_path(head):
         return [False] * len(blocks)
     free = [True] * len(blocks)
     if isinstance(head, DenseHead):

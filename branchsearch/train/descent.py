@@ -1,6 +1,7 @@
 """The steps of a training: forward in the precision asked for, backward, and one update."""
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, cast
 
 import torch
@@ -62,6 +63,12 @@ class Descent:
     def kept(self) -> BranchedNetwork:
         """The network with averaged weights."""
         return cast(BranchedNetwork, self._kept.module)
+
+    def part(self, *, last: bool) -> AbstractContextManager[None]:
+        """Forward and backward pass of a part of a step: processes talk in the last one alone."""
+        if isinstance(self._runs, DistributedDataParallel) and not last:
+            return cast(AbstractContextManager[None], self._runs.no_sync())
+        return nullcontext()
 
     def predict(self, images: Tensor) -> dict[str, Tensor]:
         """Run the network; predictions are float32 whatever it was run in."""

@@ -157,18 +157,21 @@ def _take_step(
         _counted(parts, losses, names, processes) if count > 1 else dict.fromkeys(names, ())
     )
     values = torch.zeros(len(names), dtype=torch.float64)
-    for part in parts:
-        predicted = descent.predict(part.images)
-        # a part's loss counts for as many parts as there are, so that it is as big as a whole one
-        each = {
-            name: _times(losses[name](predicted[name], part.targets[name], *labels[name]), count)
-            for name in names
-        }
-        each = _of_all(each, processes)
-        now = torch.stack(list(each.values())).detach()
-        _refuse_what_is_not_finite(names, now.tolist(), step=descent.taken)
-        values += now.cpu() / len(parts)
-        descent.backward(each, epoch=epoch, share=1 / len(parts))
+    for number, part in enumerate(parts, start=1):
+        with descent.part(last=number == len(parts)):
+            predicted = descent.predict(part.images)
+            # a part's loss is multiplied so that it is as big as that of the whole
+            each = {
+                name: _times(
+                    losses[name](predicted[name], part.targets[name], *labels[name]), count
+                )
+                for name in names
+            }
+            each = _of_all(each, processes)
+            now = torch.stack(list(each.values())).detach().tolist()
+            _refuse_what_is_not_finite(names, now, step=descent.taken)
+            values += torch.tensor(now, dtype=torch.float64) / len(parts)
+            descent.backward(each, epoch=epoch, share=1 / len(parts))
     descent.update()
     return list(zip(names, values.tolist(), strict=True))
 

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from branchsearch.datasets.augmentation import Augmentation
+
 
 class Optimizer(StrEnum):
     """What steps along the gradients."""
@@ -61,6 +63,7 @@ class Recipe:
         shared_gradient: What a copy of a stage is stepped along that several tasks use.
         floors: By task, the mean training loss of an epoch at which the task counts as solved: in
             the epoch after, its loss is not trained on.
+        augmentation: How much the training images are changed by chance.
     """
 
     epochs: int
@@ -79,3 +82,4 @@ class Recipe:
     compiled: bool = False
     shared_gradient: str = SharedGradient.MEAN
     floors: Mapping[str, float] = field(default_factory=dict)
+    augmentation: Augmentation = field(default_factory=Augmentation)
