@@ -24,6 +24,7 @@ demo: venv
 
 bench: venv
 	$(BIN)/python -m benchmarks.network
+	$(BIN)/python -m benchmarks.loading
 	$(BIN)/python -m benchmarks.engine
 	$(BIN)/python -m benchmarks.solver
 	$(BIN)/python -m benchmarks.affinity
