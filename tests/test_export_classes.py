@@ -139,7 +139,9 @@ def test_a_residual_stage_brings_its_blocks():
 
 
 def test_a_class_that_needs_more_than_torch_is_refused(plugin: ModuleType):
-    with pytest.raises(NotExportable, match=r"Outsider: it uses 'numpy' from numpy.*only timm, torch"):
+    with pytest.raises(
+        NotExportable, match=r"Outsider: it uses 'numpy' from numpy.*only timm, torch"
+    ):
         excerpt([plugin.Outsider], {})
 
 
