@@ -184,4 +184,4 @@ def test_images_that_have_no_mirror_are_not_mirrored(tmp_path: Path):
     given = Trainings(checked(trial=trial), tmp_path).of_trial(TREE)
     dataset = replace(open_dataset(given.dataset, tmp_path), mirrors=False)
     with pytest.raises(ValueError, match=r"augmentation.flip must be 0"):
-        _loader(dataset, given)
+        _loader(dataset, given, torch.device("cpu"))

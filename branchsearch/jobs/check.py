@@ -66,6 +66,7 @@ class CheckedSpace:
         threads: int,
         device: str,
         inherit: Inherited | None = None,
+        processes: int = 1,
     ) -> Training:
         """The training of one tree, over all tasks or over some."""
         return Training(
@@ -86,6 +87,7 @@ class CheckedSpace:
             code=code_version(),
             content=self.collection.content,
             inherit=inherit,
+            processes=processes,
         )
 
 
@@ -218,7 +220,13 @@ def _checked_space(spec: SpaceSpec) -> CheckedSpace:
             build_heads(backbone, (named.task(),))
         except (ValueError, TypeError) as error:
             raise _Misfit(("tasks", number, "head"), str(error)) from None
-    costs = cost_table(backbone.modules, build_heads(backbone, tasks), collection.image_size)
+    heads, (height, width) = build_heads(backbone, tasks), collection.image_size
+    try:
+        costs = cost_table(backbone.modules, heads, (height, width))
+    except (AssertionError, RuntimeError) as error:  # what torch and timm say of a size
+        raise _Misfit(
+            ("backbone",), f"it does not take images of {height}x{width} pixels: {error}"
+        ) from error
     return CheckedSpace(spec, tasks, collection, space, costs)
 
 

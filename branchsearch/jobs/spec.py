@@ -333,7 +333,15 @@ class Resources(_Spec):
 
     max_concurrent_trials: int = Field(default=2, ge=1, description="trainings at once")
     num_cpus: int = Field(default=1, ge=1, description="cores, and threads, of one training")
-    num_gpus: float = Field(default=0, ge=0, description="GPUs of one training; fractions allowed")
+    num_gpus: float = Field(
+        default=0, ge=0, description="GPUs of one training; fractions below 1, else whole numbers"
+    )
+
+    @model_validator(mode="after")
+    def _gpus_can_be_shared_out(self) -> Self:
+        if self.num_gpus > 1 and self.num_gpus != int(self.num_gpus):
+            raise ValueError(f"num_gpus above 1 must be whole, not {self.num_gpus}")
+        return self
 
 
 class Retries(_Spec):

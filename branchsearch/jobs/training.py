@@ -33,7 +33,9 @@ from branchsearch.train.checkpoint import Checkpoints
 from branchsearch.train.fit import Epoch, NotFinite, fit
 from branchsearch.train.inheritance import Inherit, inherit
 from branchsearch.train.judging import Load, judge
+from branchsearch.train.processes import ALONE, Processes
 from branchsearch.train.recipe import Recipe
+from branchsearch.train.together import train_together
 from branchsearch.tree import Tree
 
 _RESULT, _WEIGHTS = "result.json", "weights.safetensors"
@@ -79,6 +81,7 @@ class Training:
             where the driver does not look.
         content: What changes when the files of the data set do; see ``Collection``.
         inherit: Which finished trainings the first weights come from; None for the backbone's own.
+        processes: How many train it together, each on a device of its own and with all threads.
     """
 
     home: Path
@@ -95,6 +98,7 @@ class Training:
     code: str
     content: str = ""
     inherit: Inherited | None = None
+    processes: int = 1
 
     @property
     def key(self) -> str:
@@ -245,13 +249,21 @@ def train(training: Training) -> Iterator[dict[str, Any]]:
     kept = training.kept()
     if kept is not None:
         yield from ({**report, "again": True} for report in kept["epochs"])
-        return
+    elif training.processes > 1:
+        yield from train_together(training.processes, train_share, training)
+    else:
+        yield from train_share(training, torch.device(training.device), ALONE)
+
+
+def train_share(
+    training: Training, device: torch.device, processes: Processes
+) -> Iterator[dict[str, Any]]:
+    """As ``train``, of a training that is not kept, in one of the processes that do it together."""
     torch.set_num_threads(training.threads)
     checkpoints = Checkpoints(training.checkpoints, every_seconds=_CHECKPOINT_SECONDS)
     dataset = open_dataset(training.dataset, training.home)
-    device = torch.device(training.device)
     network = training.start()
-    batches = _loader(dataset, training)
+    batches = _loader(dataset, training, device)
     metrics = {
         task.name: partial(catalog.find("metric", task.metric), task) for task in training.tasks
     }
@@ -269,6 +281,7 @@ def train(training: Training) -> Iterator[dict[str, Any]]:
         seed=training.seed,
         device=device,
         checkpoints=checkpoints,
+        processes=processes,
     )
     reports: list[dict[str, Any]] = []
     seconds = 0.0
@@ -296,8 +309,9 @@ def train(training: Training) -> Iterator[dict[str, Any]]:
                 if training.test
                 else None
             )
-            _keep(training, network, reports)
-            checkpoints.remove()
+            if processes.rank == 0:
+                _keep(training, network, reports)
+                checkpoints.remove()
         yield report
 
 
@@ -309,14 +323,14 @@ def _forgotten_if_not_finite(epochs: Iterator[Epoch], checkpoints: Checkpoints) 
         raise
 
 
-def _loader(dataset: Dataset, training: Training) -> Load:
+def _loader(dataset: Dataset, training: Training, device: torch.device) -> Load:
     """Batches for a training: the images that it learns from are changed as its recipe says.
 
     Raises:
         ValueError: Images are to be mirrored whose labels are not those of their mirror images.
     """
     labels = {name: dataset.labels[name] for name in training.tree.tasks}
-    device, augmentation = torch.device(training.device), training.recipe.augmentation
+    augmentation = training.recipe.augmentation
     if augmentation.flip and not dataset.mirrors:
         raise ValueError(
             "augmentation.flip must be 0: labels of this data set are not those of mirrored images"

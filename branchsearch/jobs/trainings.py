@@ -64,6 +64,7 @@ class Trainings:
             threads=spec.resources.num_cpus,
             device="cuda" if spec.resources.num_gpus else "cpu",
             inherit=self._inherited(tree) if inherits else None,
+            processes=max(1, int(spec.resources.num_gpus)),
         )
 
     def _inherited(self, tree: Tree) -> Inherited:
