@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from branchsearch.datasets.augmentation import Augmentation, draws
+from branchsearch.datasets.augmentation import Augmentation, augment, draws
 from branchsearch.datasets.dataset import Label, Part
 from branchsearch.datasets.loading import Batch, in_order, load, shuffled
 
@@ -57,6 +57,15 @@ def test_workers_change_nothing(workers: int, augmentation: Augmentation | None)
         np.testing.assert_array_equal(one.positions, other.positions)
         assert torch.equal(one.images, other.images)
         assert all(torch.equal(one.targets[name], other.targets[name]) for name in LABELS)
+
+
+def test_each_image_is_changed_by_what_chance_says_to_it():
+    source, chance = part(), draws(10, seed=5, epoch=6)
+    strong = Augmentation(flip=0.5, zoom=2, colour=0.2)
+    targets = {name: torch.from_numpy(np.array(rows)) for name, rows in source.targets.items()}
+    whole, _ = augment(torch.from_numpy(np.array(source.images)), targets, LABELS, strong, chance)
+    for batch in loaded(augmentation=strong, chance=chance):
+        assert torch.equal(batch.images, whole[batch.positions])
 
 
 def test_every_image_comes_once_an_epoch_in_another_order_each():

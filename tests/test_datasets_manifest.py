@@ -212,11 +212,12 @@ def test_a_file_that_changed_is_read_again(tmp_path: Path):
 def test_images_and_maps_are_cut_and_resized_alike(tmp_path: Path):
     """Blocks of a map that are the image's own: every pixel of it still agrees with the image."""
     rng = np.random.default_rng(0)
-    rows = []
+    rows, middles = [], set()
     for number in range(60):
         grey = rng.integers(0, 4, (6, 12), dtype=np.uint8).repeat(16, 0).repeat(16, 1)
         save(tmp_path / f"{number}.png", np.stack([grey * 60] * 3, axis=2))
         save(tmp_path / f"{number}-small.png", grey[::4, ::4])
+        middles.add(grey[1::2, 49:144:2].tobytes())
         rows.append({"image": f"{number}.png", "seg": f"{number}-small.png"})
     path = write_csv(tmp_path / "blocks.csv", rows)
     tasks = {"seg": {"kind": "segmentation", "classes": 4}}
@@ -225,6 +226,7 @@ def test_images_and_maps_are_cut_and_resized_alike(tmp_path: Path):
     apart = np.abs(part.images[:, 0].astype(int) - 60 * part.targets["seg"][:].astype(int))
     assert (apart < 8).mean() > 0.7
     assert (apart[:, 3:5, 3:5] < 8).all()  # inside the first block
+    assert all(np.asarray(seg).tobytes() in middles for seg in part.targets["seg"])
 
 
 @pytest.mark.parametrize(
