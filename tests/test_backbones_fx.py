@@ -11,8 +11,11 @@ from torch import nn
 from branchsearch import catalog
 from branchsearch.backbones.chain import NotCuttable
 from branchsearch.backbones.fx_module import fx_module
+from branchsearch.export.classes import arguments, excerpt
 
 OWN = """
+import math
+
 import torch
 from torch import nn
 
@@ -59,6 +62,27 @@ class Twice(nn.Module):
 class InPlace(Net):
     def forward(self, x):
         return self.two(self.one(self.stem(x)).mul_(2))
+
+
+class Softer(Net):
+    def forward(self, x):
+        return torch.nn.functional.gelu(self.two(self.one(self.stem(x) * self.scale[:4])))
+
+
+class Strange(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.one = nn.Conv2d(3, 3, 1)
+        self.two = nn.utils.parametrizations.weight_norm(nn.Conv2d(3, 3, 1))
+
+    def forward(self, x):
+        return self.two(self.one(x))
+
+
+class Rounds(Net):
+    def forward(self, x):
+        x = self.stem(x)
+        return self.one(x) * math.floor(x.mean())
 
 
 class Depends(Net):
@@ -128,6 +152,21 @@ def test_a_relu_in_place_does_not_change_what_its_siblings_read():
     assert torch.equal(features, before)
 
 
+def test_the_source_of_a_stage_stands_alone_and_builds_it_again():
+    stages = fx_module("own_nets:Softer", cuts=["stem", "one"]).modules
+    found = excerpt(dict.fromkeys(map(type, stages)), {})
+    assert {one.root for one in found.imports} == {"torch"}
+    assert list(found.definitions) == ["SofterStage0", "SofterStage1", "SofterStage2"]
+    features = torch.rand(1, 3, 16, 16)
+    for stage in stages:
+        again = type(stage)(**arguments(stage))
+        again.load_state_dict(stage.state_dict())
+        with torch.no_grad():
+            expected = stage.eval()(features)
+            assert torch.equal(again.eval()(features), expected)
+        features = expected
+
+
 @pytest.mark.parametrize(
     ("net", "args", "told"),
     [
@@ -138,6 +177,8 @@ def test_a_relu_in_place_does_not_change_what_its_siblings_read():
         ("Net", {"cuts": ["stem"]}, "neither a map nor tokens"),
         ("Twice", {"cuts": ["relu"]}, "two stages use the weights of 'conv'"),
         ("InPlace", {"cuts": ["one"]}, "stage 1 changes in place"),
+        ("Strange", {"cuts": ["one"]}, "'part_two' cannot be written down as it shows itself"),
+        ("Rounds", {"cuts": ["stem"]}, r"with torch alone: \['math_floor'\]"),
         ("Depends", {"cuts": ["stem"]}, "torch.fx cannot trace fx:own_nets:Depends"),
     ],
 )

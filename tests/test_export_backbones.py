@@ -11,7 +11,7 @@ from branchsearch.model.branched import BranchedNetwork
 from branchsearch.model.heads import DenseHead
 from branchsearch.task import Direction, Task
 from branchsearch.tree import Tree
-from tests.backbones import Example
+from tests.backbones import FX, Example
 
 TASKS = [
     Task("depth", "depth", "rmse", Direction.MINIMIZE),
@@ -19,6 +19,7 @@ TASKS = [
 ]
 EXAMPLES = [
     Example("resnet10"),
+    *FX,
     Example("timm:mobilenetv3_small_100"),
     Example(
         "timm:swin_tiny_patch4_window7_224",

@@ -20,6 +20,7 @@ from torch import fx, nn
 from branchsearch.backbones.backbone import Backbone, Stage
 from branchsearch.backbones.chain import NotCuttable
 from branchsearch.backbones.form import Form
+from branchsearch.backbones.fx_source import stage_of
 from branchsearch.backbones.weights import load_weights, read_weights
 
 #: How many values that go around a cut an error names.
@@ -60,8 +61,10 @@ def fx_module(
     if output is None:
         ends.append(_result(graph))
     _check_cuts(graph, ends)
+    name, source = type(whole).__name__, f"fx:{module}"
     modules = [
-        _stage(whole, graph, after, until) for after, until in pairwise([_images(graph), *ends])
+        _stage(f"{name}Stage{number}", source, whole, graph, after, until)
+        for number, (after, until) in enumerate(pairwise([_images(graph), *ends]))
     ]
     return Backbone(tuple(_declared(modules, whole, (int(size[0]), int(size[1])))))
 
@@ -151,24 +154,26 @@ def _check_cuts(graph: fx.Graph, ends: Sequence[fx.Node]) -> None:
                     raise NotCuttable(f"two stages use the weights of {node.target!r}")
 
 
-def _stage(whole: nn.Module, graph: fx.Graph, after: fx.Node, until: fx.Node) -> fx.GraphModule:
+def _stage(
+    name: str, source: str, whole: nn.Module, graph: fx.Graph, after: fx.Node, until: fx.Node
+) -> nn.Module:
     """What is done between two nodes, as a module that takes the one and gives the other."""
-    part, order = fx.Graph(), {node: place for place, node in enumerate(graph.nodes)}
-    copies = {after: part.placeholder("features")}
+    part, copies = fx.Graph(), dict[fx.Node, fx.Node]()
+    copies[after] = part.placeholder("features")
     held: dict[str, Any] = {}
     needed = _needed(until, after)
     for node in graph.nodes:
-        if node in needed and order[node] <= order[until]:
+        if node in needed:
             copies[node] = part.node_copy(node, copies.__getitem__)
             if node.op in ("get_attr", "call_module"):
-                name = node.target.replace(".", "_")
-                held[name] = _found(whole, node.target)
-                copies[node].target = name
+                key = f"part_{node.target}".replace(".", "_")
+                held[key] = found = _found(whole, node.target)
+                copies[node].target = key
                 # other copies of this stage read the same features, so they must stay
-                if after in node.all_input_nodes and hasattr(held[name], "inplace"):
-                    held[name].inplace = False
+                if after in node.all_input_nodes and hasattr(found, "inplace"):
+                    found.inplace = False
     part.output(copies[until])
-    return fx.GraphModule(held, part, class_name="FxStage")
+    return stage_of(name, part, held, source=source)
 
 
 def _needed(until: fx.Node, after: fx.Node) -> set[fx.Node]:
