@@ -8,7 +8,8 @@ from typing import Any, TypeVar
 
 import torch
 import torch.distributed
-import torch.multiprocessing as multiprocessing
+from torch import multiprocessing
+from torch.multiprocessing.spawn import spawn
 
 from branchsearch.train.fit import NotFinite
 from branchsearch.train.processes import Processes
@@ -41,7 +42,7 @@ def train_together(count: int, share: Share[_Given], given: _Given) -> Iterator[
     """
     reports = multiprocessing.get_context("spawn").SimpleQueue()
     with tempfile.TemporaryDirectory(prefix="branchsearch-") as folder:
-        started = multiprocessing.spawn(  # type: ignore[no-untyped-call]  # torch's own
+        started = spawn(  # type: ignore[no-untyped-call]  # torch's own
             _train_share,
             (count, Path(folder) / "meeting", reports, share, given),
             nprocs=count,
