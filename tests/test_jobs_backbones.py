@@ -1,9 +1,17 @@
+from pathlib import Path
 from typing import Any
 
 import pytest
+from safetensors.torch import save_file
+from torch import Tensor
 
+from branchsearch.backbones.residual import resnet10
 from branchsearch.jobs.check import check_job
 from branchsearch.jobs.reading import InvalidSpec
+from branchsearch.jobs.spec import Component
+from branchsearch.jobs.training import build_backbone
+from branchsearch.train.recipe import Recipe
+from branchsearch.tree import Tree
 from tests.specs import TINY, tiny
 
 
@@ -41,3 +49,43 @@ def test_a_backbone_that_cannot_be_is_told_before_anything_runs(
 ):
     with pytest.raises(InvalidSpec, match=told):
         check_job(with_backbone(name, **args))
+
+
+def test_trainings_are_kept_apart_when_a_file_of_weights_has_changed(tmp_path: Path):
+    def key() -> str:
+        job = check_job(with_backbone("resnet10", weights=str(path)))
+        tree = Tree.share_all(job.space.space.tasks, 4)
+        recipe = Recipe(
+            epochs=1, batch_size=2, learning_rate=0.1, weight_decay=0.0, warm_up=0.0, averaging=0.0
+        )
+        return job.space.training(
+            tmp_path,
+            tree,
+            recipe=recipe,
+            balancing=Component(name="fixed"),
+            seed=0,
+            test=False,
+            threads=1,
+            device="cpu",
+        ).key
+
+    path, weights = tmp_path / "ten.safetensors", weights_of_resnet10()
+    save_file(weights, path)
+    first = key()
+    assert key() == first
+    save_file({**weights, "bn1.bias": weights["bn1.bias"] + 1}, path)
+    assert key() != first
+
+
+def weights_of_resnet10() -> dict[str, Tensor]:
+    first, *others = resnet10().modules
+    named = {f"layer{n}.{k}": v for n, m in enumerate(others, 2) for k, v in m.state_dict().items()}
+    return first.state_dict() | named
+
+
+def test_only_what_is_not_this_package_has_content():
+    assert build_backbone(("resnet18", {})).content == ""
+    assert build_backbone(("timm:mobilenetv3_small_050", {})).content.startswith("timm 1.")
+    own = {"cuts": ["one"], "output": "two"}
+    one, other = (build_backbone(("fx:tests.own_net:Net", own)).content for _ in range(2))
+    assert one == other != ""

@@ -45,11 +45,18 @@ class Stage:
 class Backbone:
     """Stages in order, input side first; the image has 3 channels.
 
+    Attributes:
+        stages: At least one.
+        content: What changes whenever the stages may have, though the arguments are the same: with
+            files of weights and with code that is not this package's. Empty where they follow from
+            the arguments alone.
+
     Raises:
         ValueError: There is no stage; or the last gives no map, which is what heads take.
     """
 
     stages: tuple[Stage, ...]
+    content: str = ""
 
     def __post_init__(self) -> None:
         if not self.stages:

@@ -21,7 +21,7 @@ from branchsearch.backbones.backbone import Backbone, Stage
 from branchsearch.backbones.chain import NotCuttable
 from branchsearch.backbones.form import Form
 from branchsearch.backbones.fx_source import stage_of
-from branchsearch.backbones.weights import load_weights, read_weights
+from branchsearch.backbones.weights import content_of, load_weights, read_weights
 
 #: How many values that go around a cut an error names.
 _SHOWN = 4
@@ -66,7 +66,10 @@ def fx_module(
         _stage(f"{name}Stage{number}", source, whole, graph, after, until)
         for number, (after, until) in enumerate(pairwise([_images(graph), *ends]))
     ]
-    return Backbone(tuple(_declared(modules, whole, (int(size[0]), int(size[1])))))
+    # what a class is called says what its source is
+    code = " ".join(type(stage).__module__ for stage in modules)
+    stages = _declared(modules, whole, (int(size[0]), int(size[1])))
+    return Backbone(tuple(stages), f"{code} {content_of(weights)}".strip())
 
 
 def _made(target: str, arguments: Mapping[str, Any]) -> nn.Module:

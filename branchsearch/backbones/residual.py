@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from torch import Tensor, nn
 
 from branchsearch.backbones.backbone import Backbone, Stage
-from branchsearch.backbones.weights import load_weights, read_weights
+from branchsearch.backbones.weights import content_of, load_weights, read_weights
 
 #: Channels inside the blocks of each of the four stages.
 _WIDTHS = (64, 128, 256, 512)
@@ -207,7 +207,7 @@ def _resnet(block: str, blocks: Sequence[int], output_stride: int, weights: str 
         stages.append(Stage(module, expansion * width, before.stride * stride))
     if weights is not None:
         _load(stages, weights)
-    return Backbone(tuple(stages))
+    return Backbone(tuple(stages), content_of(weights))
 
 
 def _load(stages: Sequence[Stage], path: str) -> None:

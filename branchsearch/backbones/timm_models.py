@@ -8,7 +8,9 @@ quarter of the blocks.
 
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
+from dataclasses import replace
 from difflib import get_close_matches
+from importlib.metadata import version
 from itertools import chain, pairwise
 from typing import Any
 
@@ -19,7 +21,7 @@ from branchsearch.backbones.backbone import Backbone, Stage
 from branchsearch.backbones.chain import Call, NotCuttable, calls, every, row
 from branchsearch.backbones.form import Form
 from branchsearch.backbones.operators import declare_missing
-from branchsearch.backbones.weights import read_weights
+from branchsearch.backbones.weights import content_of, read_weights
 
 #: Arguments of ``timm.create_model`` that a spec may not give: it has its own words for weights,
 #: the image has 3 channels, and there is neither pooling nor classifier.
@@ -76,7 +78,8 @@ def timm_model(
         raise ValueError("weights come from a file or from timm, not from both")
     made_with = {**given, "num_classes": 0}
     whole = _created(model, made_with, weights, pretrained)
-    return _cut(model, made_with, whole, cuts)
+    content = f"timm {version('timm')} {content_of(weights)}".strip()
+    return replace(_cut(model, made_with, whole, cuts), content=content)
 
 
 def _created(

@@ -1,6 +1,7 @@
 """Pretrained weights from a file on this machine."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from hashlib import file_digest
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -44,6 +45,14 @@ def read_weights(path: str) -> dict[str, Tensor]:
     if not isinstance(found, Mapping) or not all(isinstance(v, Tensor) for v in found.values()):
         raise ValueError(f"{path} holds no weights by name")
     return {name.removeprefix("module."): tensor for name, tensor in found.items()}
+
+
+def content_of(path: str | None) -> str:
+    """What changes when a file of weights does; empty where there is none."""
+    if path is None:
+        return ""
+    with Path(path).open("rb") as file:
+        return f"weights {file_digest(file, 'sha256').hexdigest()[:16]}"
 
 
 def load_weights(

@@ -46,6 +46,7 @@ class CheckedSpace:
         collection: The data set, not opened yet.
         space: The trees.
         costs: What they cost.
+        backbone_content: What changes when weights or code behind the backbone do.
     """
 
     spec: SpaceSpec
@@ -53,6 +54,7 @@ class CheckedSpace:
     collection: Collection
     space: Space
     costs: CostTable
+    backbone_content: str
 
     def training(
         self,
@@ -85,7 +87,7 @@ class CheckedSpace:
             threads=threads,
             device=device,
             code=code_version(),
-            content=self.collection.content,
+            content=" ".join(filter(None, (self.collection.content, self.backbone_content))),
             inherit=inherit,
             processes=processes,
         )
@@ -227,7 +229,7 @@ def _checked_space(spec: SpaceSpec) -> CheckedSpace:
         raise _Misfit(
             ("backbone",), f"it does not take images of {height}x{width} pixels: {error}"
         ) from error
-    return CheckedSpace(spec, tasks, collection, space, costs)
+    return CheckedSpace(spec, tasks, collection, space, costs, backbone.content)
 
 
 def _space(spec: SpaceSpec, tasks: tuple[str, ...], stages: int) -> Space:

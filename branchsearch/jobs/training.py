@@ -79,7 +79,8 @@ class Training:
         code: The code's version, see ``code_version``. Said by whoever asks for the training: a
             worker that looked for itself could see other files than the driver, and keep the result
             where the driver does not look.
-        content: What changes when the files of the data set do; see ``Collection``.
+        content: What changes when the files of the data set do, or what is behind the backbone; see
+            ``Collection`` and ``Backbone``.
         inherit: Which finished trainings the first weights come from; None for the backbone's own.
         processes: How many train it together, each on a device of its own and with all threads.
     """
