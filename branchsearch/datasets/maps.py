@@ -15,7 +15,7 @@ from zlib import error as ZlibError
 
 import numpy as np
 from jaxtyping import Float32, UInt8
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from branchsearch.datasets.dataset import UNLABELLED, Label
 from branchsearch.datasets.listing import Read
@@ -174,6 +174,8 @@ def refusing_torn(path: Path) -> Iterator[None]:
         yield
     except (WrongMap, Unreadable):
         raise
+    except UnidentifiedImageError as error:  # its own words name a buffer, not the file
+        raise Unreadable(0, "is no picture", str(path)) from error
     except _UNREADABLE as error:
         raise Unreadable(0, f"cannot be read: {error}", str(path)) from error
 
