@@ -6,16 +6,17 @@ matched one to one within a distance, at every threshold; F of all images togeth
 threshold ("optimal dataset scale" since P. Arbelaez et al., TPAMI 2011).
 
 What differs from the benchmark's own programme: it finds the matching of least total distance, we
-one of most pairs, which can only match as many or more; it thins predictions by morphology after
-the threshold, we keep, before it, the pixels that no neighbour across the line exceeds; it takes 99
-thresholds, we 19; and it has several people's drawings per image, we one.
+match the nearest pairs first, then let pairs give way to one more, which takes a bounded time and
+finds a few per cent fewer; it thins predictions by morphology after the threshold, we keep, before
+it, the pixels that no neighbour across the line exceeds; it takes 99 thresholds, we 19; and it has
+several people's drawings per image, we one.
 """
+
+from itertools import product
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import maximum_bipartite_matching
 from torch import Tensor, nn
 from torchmetrics import Metric
 
@@ -27,6 +28,9 @@ TOLERANCE = 0.0075
 
 #: Probabilities from which on a pixel is taken for an edge.
 THRESHOLDS = tuple(number / 20 for number in range(1, 20))
+
+#: Positions in an array of all images, one after another.
+_Places = Int[np.ndarray, " _"]
 
 
 def edge_f(task: Task) -> Metric:  # noqa: ARG001  # the factories' common signature
@@ -108,45 +112,50 @@ def matches(
 ) -> int:
     """How many predicted pixels find a true one of their own within the tolerance."""
     reach = TOLERANCE * float(np.hypot(*true.shape[1:]))
-    if reach < 1:
-        return int((predicted & true).sum())
-    ours, theirs = _numbered(predicted), _numbered(true)
-    pairs = [_pairs(ours, theirs, *offset) for offset in _offsets(reach)]
-    rows, columns = np.concatenate(pairs, axis=1)
-    ones = np.ones(len(rows), np.int8)
-    graph = coo_array((ones, (rows, columns)), shape=(ours.max() + 1, theirs.max() + 1)).tocsr()
-    if 0 in graph.shape:
-        return 0
-    return int((maximum_bipartite_matching(graph, perm_type="column") >= 0).sum())
+    rim = int(reach)
+    # with a rim, a step is one number, and none leaves its image
+    around = ((0, 0), (rim, rim), (rim, rim))
+    steps = [down * (true.shape[2] + 2 * rim) + right for down, right in _offsets(reach)]
+    free = np.pad(true, around).ravel()
+    partner = np.full(free.size, -1)
+    left = _match_nearest(np.flatnonzero(np.pad(predicted, around)), free, partner, steps)
+    _match_by_giving_way(left, free, partner, steps)
+    return int((partner >= 0).sum())
 
 
-def _numbered(
-    pixels: Bool[np.ndarray, "batch height width"],
-) -> Int[np.ndarray, "batch height width"]:
-    """Numbers from 0 where there are pixels, -1 elsewhere."""
-    numbers: np.ndarray = np.where(pixels, pixels.cumsum().reshape(pixels.shape) - 1, -1)
-    return numbers
+def _match_nearest(
+    ours: _Places, free: Bool[np.ndarray, " all"], partner: _Places, steps: list[int]
+) -> _Places:
+    """Match what is free, near pixels first; gives back which of ours are left."""
+    for step in steps:
+        there = ours + step
+        fits = free[there]
+        partner[there[fits]] = ours[fits]
+        free[there[fits]] = False
+        ours = ours[~fits]
+    return ours
+
+
+def _match_by_giving_way(
+    ours: _Places, free: Bool[np.ndarray, " all"], partner: _Places, steps: list[int]
+) -> None:
+    """Match where a neighbour's partner can go elsewhere: paths of three steps."""
+    ours = ours[np.any([partner[ours + step] >= 0 for step in steps], axis=0)]
+    for step, other in product(steps, steps):
+        if not len(ours) or not free.any():
+            return
+        there = ours + step
+        holder = partner[there]
+        beyond = holder + other
+        fits = (holder >= 0) & free[beyond]
+        partner[beyond[fits]] = holder[fits]
+        partner[there[fits]] = ours[fits]
+        free[beyond[fits]] = False
+        ours = ours[~fits]
 
 
 def _offsets(reach: float) -> list[tuple[int, int]]:
-    """Steps (down, right) that are no longer than that."""
+    """Steps (down, right) that are no longer than that, short ones first."""
     steps = range(-int(reach), int(reach) + 1)
-    return [(down, right) for down in steps for right in steps if np.hypot(down, right) <= reach]
-
-
-def _pairs(
-    ours: Int[np.ndarray, "batch height width"],
-    theirs: Int[np.ndarray, "batch height width"],
-    down: int,
-    right: int,
-) -> Int[np.ndarray, "2 n"]:
-    """Numbers of our and their pixels, theirs being that much further down and right."""
-    one = ours[:, _inside(-down), _inside(-right)]
-    other = theirs[:, _inside(down), _inside(right)]
-    both = (one >= 0) & (other >= 0)
-    return np.stack([one[both], other[both]])
-
-
-def _inside(step: int) -> slice:
-    """What is left of an axis when a step's worth is cut off: of its start, or of its end."""
-    return slice(step, None) if step >= 0 else slice(None, step)
+    within = [offset for offset in product(steps, steps) if np.hypot(*offset) <= reach]
+    return sorted(within, key=lambda offset: float(np.hypot(*offset)))
