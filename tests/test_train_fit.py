@@ -11,7 +11,7 @@ from tests.trainings import RECIPE, epochs, judged, network
 def test_training_learns_every_task():
     before = judged(network())
     *_, last = epochs(network(), replace(RECIPE, epochs=8))
-    assert all(last.metrics[task] < before[task] / 4 for task in ("a", "b"))
+    assert all(last.metrics[task] < before[task] / 2 for task in ("a", "b"))
     assert last.number == 8
     assert all(loss > 0 for loss in last.losses.values())
 

@@ -73,7 +73,7 @@ def test_the_default_recipe_is_a_plain_loop_to_the_last_bit(seed: int):
 
 def test_numbers_of_before_there_was_a_choice_are_kept():
     *_, last = epochs(network())
-    assert last.metrics == pytest.approx({"a": 0.0915868878, "b": 0.0163348112}, rel=1e-4)
+    assert last.metrics == pytest.approx({"a": 0.0915868878**0.5, "b": 0.0163348112**0.5}, rel=1e-4)
     assert last.losses == pytest.approx({"a": 0.1142298793, "b": 0.1451691063}, rel=1e-4)
 
 
@@ -98,7 +98,7 @@ def test_every_choice_learns_and_gives_the_same_numbers_again(changes: dict[str,
     before = judged(ours)
     *_, last = epochs(ours, recipe)
     list(epochs(twin, recipe))
-    assert all(last.metrics[task] < before[task] / 2 for task in ("a", "b"))
+    assert all(last.metrics[task] < before[task] / 1.4 for task in ("a", "b"))
     assert same_weights(ours, twin)
     assert {value.dtype for value in ours.parameters()} == {torch.float32}
 

@@ -1,11 +1,11 @@
 """A training of two tasks that takes tenths of a second, for tests of its parts."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
-from torchmetrics.regression import MeanSquaredError
 
 from branchsearch.datasets.dataset import Label, Part
 from branchsearch.datasets.loading import Batch, load
@@ -15,6 +15,7 @@ from branchsearch.train.balancing.fixed import fixed
 from branchsearch.train.fit import Epoch, fit
 from branchsearch.train.judging import judge
 from branchsearch.train.losses import absolute_error
+from branchsearch.train.metrics.numbers import rmse
 from branchsearch.train.recipe import Recipe
 from branchsearch.tree import Tree
 from tests.networks import small
@@ -69,7 +70,7 @@ def epochs(
         train=train or part(64, seed=1),
         validation=part(32, seed=2),
         load=loaded,
-        metrics={"a": MeanSquaredError, "b": MeanSquaredError},
+        metrics={task.name: partial(rmse, task) for task in TASKS},
         recipe=recipe,
         seed=seed,
         device=CPU,
@@ -83,7 +84,7 @@ def judged(trained: BranchedNetwork) -> dict[str, float]:
         names=["a", "b"],
         part=part(32, seed=2),
         load=loaded,
-        metrics={"a": MeanSquaredError, "b": MeanSquaredError},
+        metrics={task.name: partial(rmse, task) for task in TASKS},
         device=CPU,
     )
 
