@@ -75,6 +75,8 @@ CASES: dict[str, tuple[Any, Callable[[], Part], str]] = {
     "gradnorm": (STEPS, lambda: uneven(24), "gradnorm"),
     "gls": (STEPS, lambda: uneven(24), "gls"),
     "upgrad": (STEPS, lambda: uneven(24), "upgrad"),
+    # not linear even where no gradients conflict: rows must be everyone's before they are combined
+    "mgda": (STEPS, lambda: uneven(24), "mgda"),
     "pcgrad": (STEPS, lambda: uneven(24), "pcgrad"),
     "floors": (replace(STEPS, floors={"a": 100.0}), lambda: uneven(24), "fixed"),
 }

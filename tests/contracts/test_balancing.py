@@ -128,6 +128,17 @@ def test_a_tree_with_one_branch_is_the_plain_network_under_the_same_rule(name: s
         torch.testing.assert_close(one, other)
 
 
+@pytest.mark.parametrize("name", [n for n in BALANCINGS if hasattr(make(n), "aggregator")])
+def test_weights_that_one_task_uses_alone_follow_that_task(name: str):
+    trained = of_tree("a,b+c > a,b,c")
+    ours, plain = (
+        gradients(trained, make(which), losses_of(trained, 0)) for which in (name, "fixed")
+    )
+    for (weight, _), one, other in zip(trained.named_parameters(), ours, plain, strict=True):
+        if not weight.startswith("stages.0.copies.1."):
+            torch.testing.assert_close(one, other)
+
+
 @pytest.mark.parametrize("name", BALANCINGS)
 @pytest.mark.parametrize("tree", TREES[1:3])
 @pytest.mark.parametrize("lacking", [("b",), ("a", "b", "c")])
