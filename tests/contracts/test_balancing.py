@@ -151,6 +151,9 @@ def test_a_batch_may_lack_tasks_first_or_later(name: str, tree: str, lacking: tu
         for index, task in enumerate(WEIGHTS):
             own = [g for n, g in heads.items() if n.startswith(f"heads.{index}.")]
             assert any(bool(g.any()) for g in own) == (task not in lacks)
+        # nor may what is shared stand still while other tasks have labels
+        root = torch.cat([g.flatten() for n, g in heads.items() if n.startswith("stages.0.")])
+        assert (root.norm() > 1e-3) == (set(lacks) != set(WEIGHTS))
 
 
 @pytest.mark.parametrize("name", BALANCINGS)
