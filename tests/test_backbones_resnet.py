@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -32,3 +35,20 @@ def test_numbers_below_one_are_refused(wrong: dict[str, object]):
 def test_every_stage_has_a_stride():
     with pytest.raises(ValueError, match="2 stages need as many strides"):
         resnet(channels=[4, 4], strides=[1])
+
+
+@pytest.mark.parametrize(("channels", "size"), [((12,), 48), ((12, 24), 128)])
+def test_training_survives_where_torch_crashes(channels: tuple[int, ...], size: int):
+    """In a process of its own: with the stride in the shortcut's convolution it died."""
+    script = f"""
+import torch
+from torch import nn
+from branchsearch.backbones.resnet import resnet
+torch.set_num_threads(1)
+network = nn.Sequential(*resnet(channels={channels}, strides={(2,) * len(channels)}).modules)
+network.to(memory_format=torch.channels_last)
+for _ in range(3):
+    images = torch.randn(16, 3, {size}, {size}).to(memory_format=torch.channels_last)
+    network(images).sum().backward()
+"""
+    subprocess.run([sys.executable, "-c", script], check=True)

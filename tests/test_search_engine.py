@@ -123,7 +123,7 @@ def test_a_process_killed_between_two_trainings_costs_the_next_none(engine: Engi
 
     source = Murderous([work(name) for name in ("a", "b", "c")], {})
     engine.run(source, train)
-    assert source.reports == dict.fromkeys(("a", "b", "c"), [1, 2, 3])
+    assert source.reports == {name: [1, 2, 3] for name in ("a", "b", "c")}
 
 
 def test_a_process_killed_more_often_than_is_tried_again_fails(engine: Engine, tmp_path: Path):

@@ -31,13 +31,16 @@ class ResidualBlock(nn.Module):
         self.shortcut: nn.Module = nn.Identity()
         if stride != 1 or in_channels != channels:
             self.shortcut = nn.Sequential(
-                nn.Conv2d(in_channels, channels, 1, stride, bias=False), nn.BatchNorm2d(channels)
+                nn.Conv2d(in_channels, channels, 1, bias=False), nn.BatchNorm2d(channels)
             )
 
     def forward(self, features: Tensor) -> Tensor:
         """From [batch, in_channels, H, W] to [batch, channels, H / stride, W / stride]."""
         inner = self.relu(self.bn1(self.conv1(features)))
-        output: Tensor = self.relu(self.bn2(self.conv2(inner)) + self.shortcut(features))
+        # the shortcut's stride is taken here: torch 2.13 on a CPU writes beyond its memory when it
+        # takes the gradient of a 1x1 convolution with a stride, few channels and channels last
+        beside = self.shortcut(features[:, :, :: self.stride, :: self.stride])
+        output: Tensor = self.relu(self.bn2(self.conv2(inner)) + beside)
         return output
 
 
