@@ -6,6 +6,7 @@ trials stand in the study, and every file appears whole. So each may be run agai
 
 import json
 from collections.abc import Callable, Mapping
+from math import isfinite
 
 from optuna.study import Study
 
@@ -47,6 +48,9 @@ def baselines(trainings: Trainings, engine: Engine, say: Say) -> dict[str, float
 
     Returns:
         Each task's metric alone, on validation.
+
+    Raises:
+        JobFailed: A task's metric is 0 or not a number: gains are shares of it.
     """
     tasks = trainings.checked.space.tasks
     needed = {task.name: trainings.of_trial(trainings.alone(task.name)) for task in tasks}
@@ -54,7 +58,16 @@ def baselines(trainings: Trainings, engine: Engine, say: Say) -> dict[str, float
         train_all(needed, engine, say)  # the shared network starts from these
     needed[SHARE_ALL] = trainings.of_trial(trainings.shared)
     train_all(needed, engine, say)
-    return {task.name: needed[task.name].result()["metrics"][task.name] for task in tasks}
+    references = {task.name: needed[task.name].result()["metrics"][task.name] for task in tasks}
+    for task in tasks:
+        reference = references[task.name]
+        if reference == 0 or not isfinite(reference):
+            raise JobFailed(
+                Reason.INVALID_SPEC,
+                f"the single-task network of {task.name!r} has a {task.metric} of {reference}, so "
+                "that no gain can be measured: train it longer, or judge it by another metric",
+            )
+    return references
 
 
 def affinity(trainings: Trainings, seen: Seen, engine: Engine, say: Say) -> Affinity:
