@@ -46,7 +46,7 @@ def found(*trials: tuple[str, str, float, int]) -> Findings:
         TrialResult(n, Tree.parse(tree), outcome, delta, {}, (), parameters, 1, 1.0)
         for n, (tree, outcome, delta, parameters) in enumerate(trials)
     ]
-    return Findings("t", "job_1", TASKS, np.empty((0, 2, 2)), "rsa", results, [], {}, {})
+    return Findings("t", "job_1", TASKS, [], results, [], {}, {})
 
 
 def test_the_front_comes_first_and_the_next_best_fill_up():

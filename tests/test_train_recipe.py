@@ -71,12 +71,6 @@ def test_the_default_recipe_is_a_plain_loop_to_the_last_bit(seed: int):
     assert same_weights(plain_loop(network(), recipe, train, seed), ours)
 
 
-def test_numbers_of_before_there_was_a_choice_are_kept():
-    *_, last = epochs(network())
-    assert last.metrics == pytest.approx({"a": 0.0915868878**0.5, "b": 0.0163348112**0.5}, rel=1e-4)
-    assert last.losses == pytest.approx({"a": 0.1142298793, "b": 0.1451691063}, rel=1e-4)
-
-
 @pytest.mark.parametrize(
     "changes",
     [

@@ -1,15 +1,17 @@
 """Starts the processes that train one network together on this machine, and hears the first."""
 
 import os
+import signal
 import tempfile
-from collections.abc import Callable, Iterator
+import traceback
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 import torch.distributed
 from torch import multiprocessing
-from torch.multiprocessing.spawn import spawn
+from torch.multiprocessing.spawn import ProcessException, spawn
 
 from branchsearch.train.fit import NotFinite
 from branchsearch.train.processes import Processes
@@ -55,13 +57,36 @@ def train_together(count: int, share: Share[_Given], given: _Given) -> Iterator[
                     report = reports.get()
                     if isinstance(report, str):
                         raise NotFinite(report)
+                    if isinstance(report, _Failed):
+                        raise _cause(started.processes, report)
                     yield report
-                ended = ended or started.join(timeout=_WATCH_EVERY)
+                try:
+                    ended = ended or started.join(timeout=_WATCH_EVERY)
+                except ProcessException as error:
+                    told = None if reports.empty() else reports.get()
+                    first = told if isinstance(told, _Failed) else error
+                    raise _cause(started.processes, first) from None
         finally:
             for process in started.processes:
                 process.terminate()
             for process in started.processes:
                 process.join()
+
+
+class _Failed(NamedTuple):
+    """What a process said when it failed."""
+
+    trace: str
+
+
+def _cause(processes: Sequence[Any], first: _Failed | Exception) -> Exception:
+    """Why all ended: one was killed, which the others only felt; else who was first to fail."""
+    for rank, process in enumerate(processes):
+        process.join(timeout=_WATCH_EVERY)
+        code = process.exitcode or 0
+        if code < 0 and code != -signal.SIGTERM:  # with that one the others are ended
+            return RuntimeError(f"process {rank} was ended by {signal.Signals(-code).name}")
+    return RuntimeError(first.trace) if isinstance(first, _Failed) else first
 
 
 def _train_share(
@@ -91,5 +116,9 @@ def _train_share(
     except NotFinite as error:  # all processes see the same losses, and end alike
         if rank == 0:
             reports.put(str(error))
+    except Exception:
+        # before this process ends: those that wait for it fail as well, and would be heard first
+        reports.put(_Failed(f"process {rank}: {traceback.format_exc()}"))
+        raise
     finally:
         torch.distributed.destroy_process_group()
