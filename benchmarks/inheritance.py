@@ -7,10 +7,15 @@ from its last checkpoint. With ``--summary`` it trains nothing and says what the
 
 Early rankings are compared with final ones as early stopping sees them: the gain after two epochs
 of a training against the gain after its last.
+
+A tree that inherits has the epochs of the single-task networks behind it, and gains by them over
+networks that had one training. So the tree that shares nothing is trained in each way, too, and
+``at equal training`` is the gain over that one: what sharing gives, and not what more epochs do.
 """
 
 import csv
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from random import Random
 from statistics import fmean, stdev
@@ -24,6 +29,7 @@ from branchsearch.jobs.check import check_job
 from branchsearch.jobs.reading import read_space
 from branchsearch.jobs.training import train
 from branchsearch.jobs.trainings import Trainings
+from branchsearch.task import Task
 from branchsearch.train.scores import delta
 from branchsearch.tree import Tree
 
@@ -51,9 +57,9 @@ def trainings_by(how: str, root: Path, epochs: int, images: int) -> Trainings:
 
 
 def chosen(trainings: Trainings, count: int) -> list[Tree]:
-    """Trees drawn by chance, always the same, without the one that shares nothing."""
+    """The tree that shares nothing, and others drawn by chance, always the same."""
     trees = [tree for tree in trainings.checked.space.space if tree != trainings.separate]
-    return Random(0).sample(trees, count)
+    return [trainings.separate, *Random(0).sample(trees, count)]
 
 
 def rows_of(path: Path) -> list[dict[str, str]]:
@@ -88,26 +94,47 @@ def measured(
                 "delta_early": gains[_EARLY - 1],
                 "delta": gains[-1],
                 "seconds": reports[-1]["seconds"],
-                "metrics": reports[-1]["metrics"],
+                "metrics": json.dumps(reports[-1]["metrics"]),
             }
 
 
-def summary(rows: list[dict[str, str]]) -> list[str]:
-    """Of the trees that were trained in every way: mean gain, and how early ranks keep."""
+def summary(rows: list[dict[str, str]], tasks: Sequence[Task], separate: Tree) -> list[str]:
+    """Of the trees that were trained in every way: mean gains, and how early ranks keep."""
     by_tree: dict[str, dict[str, dict[str, str]]] = {}
     for row in rows:
         by_tree.setdefault(row["tree"], {})[row["inherit"]] = row
+    alone = by_tree.pop(str(separate), {})
     whole = [ways for ways in by_tree.values() if set(ways) == set(HOWS)]
     lines = [f"{len(whole)} trees trained in every way"]
-    for how in HOWS if len(whole) > 2 else ():
+    for how in HOWS if len(whole) > 2 and set(alone) == set(HOWS) else ():
         early, final = ([float(ways[how][key]) for ways in whole] for key in _COLUMNS[2:4])
-        over = [float(ways[how]["delta"]) - float(ways["scratch"]["delta"]) for ways in whole]
-        error = stdev(over) / len(over) ** 0.5
+        scratch = [float(ways["scratch"]["delta"]) for ways in whole]
+        equal = [delta(tasks, _metrics(ways[how]), _metrics(alone[how])) for ways in whole]
         lines.append(
-            f"{how}: gain {fmean(final):+.2f} %, {fmean(over):+.2f} ± {error:.2f} over scratch; "
-            f"Spearman of {_EARLY} epochs against all {spearmanr(early, final).statistic:.2f}"
+            f"{how}: gain {_mean(final)} %, {_mean(_minus(final, scratch))} over scratch, "
+            f"{_mean(equal)} at equal training; Spearman of {_EARLY} epochs against all "
+            f"{_spearman(early, final)}, of {_EARLY} epochs against all from scratch "
+            f"{_spearman(early, scratch)}, of all against all from scratch "
+            f"{_spearman(final, scratch)}"
         )
     return lines
+
+
+def _metrics(row: dict[str, str]) -> dict[str, float]:
+    found: dict[str, float] = json.loads(row["metrics"])
+    return found
+
+
+def _minus(ones: list[float], others: list[float]) -> list[float]:
+    return [one - other for one, other in zip(ones, others, strict=True)]
+
+
+def _mean(values: list[float]) -> str:
+    return f"{fmean(values):+.2f} ± {stdev(values) / len(values) ** 0.5:.2f}"
+
+
+def _spearman(ones: list[float], others: list[float]) -> str:
+    return f"{spearmanr(ones, others).statistic:.2f}"
 
 
 def main(
@@ -121,9 +148,9 @@ def main(
     """Train what is missing in HOME/inheritance.csv, then say what it comes to."""
     torch.set_num_threads(1)
     path = home / "inheritance.csv"
+    by = {how: trainings_by(how, home, epochs, images) for how in HOWS}
     if not summary_only:
         home.mkdir(parents=True, exist_ok=True)
-        by = {how: trainings_by(how, home, epochs, images) for how in HOWS}
         done = {(row["tree"], row["inherit"]) for row in rows_of(path)}
         for row in measured(by, chosen(by["scratch"], trees), done):
             new = not path.is_file()
@@ -133,7 +160,8 @@ def main(
                     writer.writeheader()
                 writer.writerow(row)
             print(f"{row['inherit']:8}{row['delta']:+7.2f} %  {row['tree']}", flush=True)
-    print("\n".join(summary(rows_of(path))))
+    first = by["scratch"]
+    print("\n".join(summary(rows_of(path), first.checked.space.tasks, first.separate)))
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import psutil
 import pytest
 import ray
 
-from branchsearch.search.engine import Engine
+from branchsearch.search.engine import Engine, Interrupted
 from branchsearch.search.source import TrainingFailed, Work
 
 pytestmark = pytest.mark.ray
@@ -147,3 +147,30 @@ def test_one_stopped_early_leaves_the_others_alone(engine: Engine):
     assert source.reports == {"a": [1], "b": [1, 2, 3], "c": [1, 2], "d": [1, 2, 3]}
     assert sorted(source.closed) == ["a", "b", "c", "d"]
     assert source.most <= engine.workers
+
+
+def test_an_interrupt_ends_the_run_and_is_not_told_as_a_training(engine: Engine):
+    class Interrupting(Heard):
+        def report(self, key: str, report: Mapping[str, Any]) -> bool:
+            os.kill(os.getpid(), signal.SIGINT)
+            return super().report(key, report)
+
+    source = Interrupting([work(str(n)) for n in range(20)], {})
+    with pytest.raises(Interrupted):
+        engine.run(source, train)
+    assert len(source.closed) < 20
+    assert engine.run_all([work("after")], train) == {"after": last("after")}
+
+
+def test_an_interrupt_is_not_lost_in_the_last_report(engine: Engine):
+    def interrupt(_: str) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(Interrupted):
+        engine.run_all([work("only")], train, interrupt)
+
+
+def test_an_interrupt_after_a_run_is_one(engine: Engine):
+    engine.run_all([work("only")], train)
+    with pytest.raises(KeyboardInterrupt):
+        os.kill(os.getpid(), signal.SIGINT)

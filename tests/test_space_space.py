@@ -79,6 +79,30 @@ def test_ranks_are_places_in_the_list(space: Space):
         assert space.unrank(place) == tree
 
 
+@pytest.mark.parametrize(
+    "kept",
+    [
+        Limits(),
+        Limits(fewest=(1, 2, 2, 3), most=(3, 3, 4, 5)),
+        Limits(bounds=(Bound("price", (1, 2, 4, 8), 3, 50),)),
+        Limits(pairs=(PairLimit(("a", "e"), 1, 3), PairLimit(("b", "c"), 0, 2))),
+        Limits(
+            most=(3, 4, 4, 5),
+            pairs=(PairLimit(("a", "e"), 2),),
+            bounds=(Bound("price", (1, 2, 4, 8), 3, 50),),
+        ),
+    ],
+    ids=["none", "widths", "cost", "pairs", "all"],
+)
+def test_ranks_of_five_tasks_over_four_stages(kept: Limits):
+    """Of every tree: spaces drawn at random are too small for prefixes with many ways on."""
+    space = Space.of("abcde", 4, kept)
+    listed = list(space)
+    assert len(listed) == space.count() == sum(tree in space for tree in Space.of("abcde", 4))
+    assert [space.rank(tree) for tree in listed] == list(range(len(listed)))
+    assert [space.unrank(place) for place in range(0, len(listed), 7)] == listed[::7]
+
+
 @given(spaces())
 def test_each_limit_is_kept_as_it_says(space: Space):
     kept = space.limits

@@ -3,12 +3,15 @@
 import json
 import logging
 import os
+import signal
 import tempfile
+import threading
 import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from types import TracebackType
+from contextlib import contextmanager
+from types import FrameType, TracebackType
 from typing import Any, Self, cast
 
 # before Ray is imported: it reads these once
@@ -16,6 +19,7 @@ os.environ.setdefault("RAY_AUTH_MODE", "disabled")  # a cluster of this process 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
 os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")  # 3 ms a report that none reads
+os.environ.setdefault("TUNE_DISABLE_SIGINT_HANDLER", "1")  # it stays, and swallows what comes later
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 
 import ray
@@ -73,9 +77,7 @@ class Engine:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._started:
-            ray.shutdown()
-            self._started = False
+        self._stop()
 
     def run_all(
         self,
@@ -104,14 +106,18 @@ class Engine:
         """Run what a source hands out until it is finished.
 
         Raises:
-            Interrupted: The user asked to stop.
+            Interrupted: The user asked to stop; what still trained has ended halfway, and the
+                source has not heard of that.
             ClusterLost: Every machine is gone.
         """
         if source.finished:
             return
         self._start()
         searcher = _SourceSearcher(source, self.workers, self._retries)
-        with tempfile.TemporaryDirectory(prefix="branchsearch-") as folder:
+        with (
+            tempfile.TemporaryDirectory(prefix="branchsearch-") as folder,
+            _interruptible() as asked,
+        ):
             tuner = tune.Tuner(
                 tune.with_resources(_trainable(train), {"cpu": self._cpus, "gpu": self._gpus}),
                 tune_config=tune.TuneConfig(
@@ -123,16 +129,19 @@ class Engine:
                 run_config=tune.RunConfig(
                     storage_path=folder,
                     verbose=0,
-                    failure_config=tune.FailureConfig(
-                        max_failures=0
-                    ),  # the searcher hands it again
+                    # the searcher hands it out again
+                    failure_config=tune.FailureConfig(max_failures=0),
                     checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
-                    callbacks=[_Watch()],
+                    callbacks=[_Watch(asked)],
                 ),
             )
-            tuner.fit()
-        if not source.finished:
-            raise Interrupted("stopped before the end")
+            try:
+                tuner.fit()
+            except BaseException:
+                self._stop()  # with all that trains there
+                raise
+        if asked.is_set():
+            raise Interrupted("stopped by the user")
 
     def _start(self) -> None:
         if self._started:
@@ -147,14 +156,52 @@ class Engine:
         )
         self._started = True
 
+    def _stop(self) -> None:
+        if self._started:
+            ray.shutdown()
+            self._started = False
+
+
+@contextmanager
+def _interruptible() -> Iterator[threading.Event]:
+    """Sets an event when the user interrupts, since an exception may be lost inside Tune.
+
+    A second interrupt is the exception. Before and after, it always is.
+    """
+    asked = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield asked  # signals come to the main thread alone
+        return
+    before = signal.getsignal(signal.SIGINT)
+
+    def ask(number: int, frame: FrameType | None) -> None:  # noqa: ARG001  # a handler's signature
+        asked.set()
+        signal.signal(signal.SIGINT, before)
+
+    signal.signal(signal.SIGINT, ask)
+    try:
+        yield asked
+    finally:
+        signal.signal(signal.SIGINT, before)
+
 
 class _Watch(tune.Callback):
-    """Ends a run whose machines are gone; Tune itself would wait for them for ever."""
+    """Ends a run that is interrupted, or whose machines are gone: Tune would wait for ever.
 
-    def __init__(self) -> None:
+    Args:
+        asked: Set when the user asked to stop.
+    """
+
+    def __init__(self, asked: threading.Event) -> None:
+        self._asked = asked
         self._due = time.monotonic() + _WATCH_EVERY
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {}  # as for the searcher
+
     def on_step_begin(self, iteration: int, trials: list[Trial], **info: Any) -> None:  # noqa: ANN401, ARG002
+        if self._asked.is_set():
+            raise Interrupted("stopped by the user")
         if time.monotonic() < self._due:
             return
         self._due = time.monotonic() + _WATCH_EVERY

@@ -15,13 +15,14 @@ Ordered by widths, then by the part of the first task, the largest first.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cache, cached_property
+from functools import cached_property
 
 import numpy as np
 
 from branchsearch.space.chains import Rows
 from branchsearch.space.count import count_trees
 from branchsearch.space.limits import Limits
+from branchsearch.space.subsets import allowed_branches, with_first
 
 #: So many tasks are counted exactly.
 MOST_TASKS = 12
@@ -152,22 +153,16 @@ class Forests:
 
     def _parts(self, stage: int, branch: int) -> list[int]:
         """The allowed branches that hold the first of some tasks, the largest first."""
-        candidates = _with_first(branch) if self.may_split[stage] else (branch,)
+        candidates = with_first(branch).tolist() if self.may_split[stage] else [branch]
         allowed = self._allowed[stage]
         return [part for part in candidates if allowed[part]]
 
     @cached_property
     def _allowed(self) -> list[list[bool]]:
-        """Whether no pair limit speaks against a branch, shape [S, 2^T]."""
-        part = np.arange(1 << len(self.tasks))
-        allowed = np.ones((self._stages, len(part)), bool)
-        for pair in self.limits.pairs:
-            mask = sum(1 << self.tasks.index(task) for task in pair.tasks)
-            both, one = part & mask == mask, part & mask != 0
-            allowed[: pair.least, one & ~both] = False
-            if pair.most is not None:
-                allowed[pair.most :, both] = False
-        listed: list[list[bool]] = allowed.tolist()
+        """As lists: single entries are asked for, and arrays are slow at that."""
+        listed: list[list[bool]] = allowed_branches(
+            self.tasks, self._stages, self.limits.pairs
+        ).tolist()
         return listed
 
     def _choices(
@@ -249,18 +244,6 @@ def _terms(polynomial: _Polynomial) -> Iterator[tuple[int, int]]:
 def _beside(part: int, below: _Forest, beside: _Forest) -> _Forest:
     """Put a part, with what becomes of it, beside what becomes of the other tasks."""
     return [[part, *beside[0]], *(a + b for a, b in zip(below, beside[1:], strict=True))]
-
-
-@cache
-def _with_first(branch: int) -> tuple[int, ...]:
-    """The subsets that hold the lowest bit, the largest first."""
-    first = branch & -branch
-    others = branch ^ first
-    parts, left = [branch], others
-    while left:
-        left = (left - 1) & others
-        parts.append(left | first)
-    return tuple(sorted(parts, key=lambda part: (-part.bit_count(), part)))
 
 
 def _masks(row: Sequence[int]) -> list[int]:

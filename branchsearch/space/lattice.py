@@ -202,8 +202,6 @@ def _tree(values: list[_Values], space: Space, widths: _Widths) -> Tree:
     for stage, width in enumerate(widths):
         sequences, value = values[stage][width]
         refines = (row[every.firsts[width]] == row).all(axis=1)
-        if not space.may_split[stage]:
-            refines &= width == row.max() + 1
         column = value[:, sequences.index(widths[stage + 1 :])]
         row = every.rows[width][np.argmin(np.where(refines, column, np.inf))]
         rows.append(row.tolist())
