@@ -89,7 +89,7 @@ def source(
         sampler=sampler,
         rule=rule,
         training=training,
-        delta=lambda metrics: sum(metrics.values()),
+        gains=lambda metrics: {task: 2 * metric for task, metric in metrics.items()},
         first=first,
         trials=trials,
         failures=failures,
@@ -176,6 +176,8 @@ def test_a_trial_says_what_it_was_and_what_came_out(stored: Study):
         "seconds": float(EPOCHS),
         "task/a": 2.0,
         "task/b": 0.5,
+        "gain/a": 4.0,
+        "gain/b": 1.0,
         "outcome": "complete",
     }
     assert trial.constraints == {"parameters": -10.0}

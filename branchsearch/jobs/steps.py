@@ -29,7 +29,7 @@ from branchsearch.search.problem import Problem
 from branchsearch.search.source import TrainingFailed, Work
 from branchsearch.search.trials import End, StudyTrials
 from branchsearch.space.extremes import extremes
-from branchsearch.train.scores import delta
+from branchsearch.train.scores import gains
 
 #: Called whenever a step has come further.
 Say = Callable[[Standing], None]
@@ -134,7 +134,7 @@ def search(
         sampler=catalog.find("sampler", spec.sampler.name)(problem, **spec.sampler.args),
         rule=_rule(trainings),
         training=trainings.of_trial,
-        delta=lambda metrics: delta(checked.space.tasks, metrics, references),
+        gains=lambda metrics: gains(checked.space.tasks, metrics, references),
         first=[*extremes(space), *checked.first],
         trials=spec.budget.max_trials,
         failures=spec.budget.max_consecutive_failures,

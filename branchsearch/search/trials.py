@@ -7,6 +7,7 @@ alone: see ``StudyTrials``.
 import math
 from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -40,8 +41,9 @@ class StudyTrials:
     """A source of trainings that are an Optuna study's trials.
 
     A trial carries as user attributes: ``outcome``, ``tree``, ``parameters``, ``multiply_adds``,
-    ``delta`` (percent), ``task/<name>`` (each task's metric), ``seconds``, ``curve`` (delta after
-    each epoch) and, where something went wrong, ``reason``.
+    ``delta`` (percent), ``task/<name>`` (each task's metric), ``gain/<name>`` (each task's gain,
+    percent), ``seconds``, ``curve`` (delta after each epoch) and, where something went wrong,
+    ``reason``.
 
     On birth it puts the study in order: a trial that a killed process left RUNNING is told FAIL
     and its tree enqueued again; trees asked for by hand are enqueued unless they have a trial.
@@ -53,7 +55,7 @@ class StudyTrials:
         sampler: Makes the sampler of a seed; called anew for every proposal.
         rule: Which trials to stop early.
         training: From a tree to what the training function is called with.
-        delta: From the tasks' metrics to the gain, percent.
+        gains: From the tasks' metrics to their gains, percent; delta is the mean of these.
         first: Trees to try before the sampler is asked.
         trials: How many trials to train.
         failures: After so many failed trials in a row the search ends.
@@ -70,7 +72,7 @@ class StudyTrials:
         sampler: Callable[[int], BaseSampler],
         rule: Rule,
         training: Callable[[Tree], Any],
-        delta: Callable[[Mapping[str, float]], float],
+        gains: Callable[[Mapping[str, float]], Mapping[str, float]],
         first: Sequence[Tree],
         trials: int,
         failures: int,
@@ -80,7 +82,7 @@ class StudyTrials:
         self._study, self._problem = study, problem
         self._objectives = objectives
         self._sampler, self._rule = sampler, rule
-        self._training, self._delta = training, delta
+        self._training, self._gains = training, gains
         self._trials, self._failures, self._seed = trials, failures, seed
         self._changed = changed
         self._live: dict[str, Trial] = {}
@@ -140,7 +142,7 @@ class StudyTrials:
             self._tell(key, Outcome.FAILED, reason=report["failed"])
             return False
         curve = self._curves[key]
-        epoch, delta = report["epoch"], self._delta(report["metrics"])
+        epoch, delta = report["epoch"], fmean(self._gains(report["metrics"]).values())
         if not math.isfinite(delta):
             self._tell(key, Outcome.FAILED, reason=f"after epoch {epoch} a metric is {delta}")
             return False
@@ -235,6 +237,8 @@ class StudyTrials:
             trial.set_user_attr("seconds", report["seconds"])
             for task, metric in report["metrics"].items():
                 trial.set_user_attr(f"task/{task}", metric)
+            for task, gain in self._gains(report["metrics"]).items():
+                trial.set_user_attr(f"gain/{task}", gain)
         trial.set_user_attr(OUTCOME, outcome)
         if outcome is Outcome.COMPLETE:
             attributes = self._frozen(trial).user_attrs

@@ -23,6 +23,13 @@ def gain(task: Task, metric: float, reference: float) -> float:
     return 100 * task.direction.sign * (metric - reference) / abs(reference)
 
 
+def gains(
+    tasks: Sequence[Task], metrics: Mapping[str, float], references: Mapping[str, float]
+) -> dict[str, float]:
+    """Each task's gain, percent; see ``delta``."""
+    return {task.name: gain(task, metrics[task.name], references[task.name]) for task in tasks}
+
+
 def delta(
     tasks: Sequence[Task], metrics: Mapping[str, float], references: Mapping[str, float]
 ) -> float:
@@ -33,4 +40,4 @@ def delta(
         metrics: The multi-task network's metric of each task.
         references: That of the single-task networks, trained the same way.
     """
-    return fmean(gain(task, metrics[task.name], references[task.name]) for task in tasks)
+    return fmean(gains(tasks, metrics, references).values())
