@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 import typer
 
-from branchsearch.cli import affinity, data, handing, jobs, looking
+from branchsearch.cli import affinity, data, handing, jobs, looking, replay
 
 #: What an error is to a shell; any other is a mistake of ours and shows its trace.
 EXIT_CODES: Mapping[str, int] = {
@@ -20,6 +20,8 @@ EXIT_CODES: Mapping[str, int] = {
     "branchsearch.datasets.listing:InvalidListing": 2,
     "branchsearch.datasets.image_files:TooManyUnreadable": 2,
     "branchsearch.affinity.features:NotComparable": 2,
+    "branchsearch.search.replay.table:InvalidTable": 2,
+    "branchsearch.search.replay.table:CannotReplay": 2,
     "branchsearch.jobs.job:JobNotFound": 3,
     "branchsearch.jobs.handing:NothingToExport": 3,
     "branchsearch.report.why:NothingToExplain": 3,
@@ -55,6 +57,7 @@ for command in (
     handing.report,
     handing.draw,
     handing.dashboard,
+    replay.replay,
 ):
     app.command(name=command.__name__.removesuffix("_jobs"))(command)
 app.add_typer(data.data, name="data")

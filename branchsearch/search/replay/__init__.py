@@ -1,0 +1,1 @@
+"""Searches over trees that were trained before: how samplers are judged."""
