@@ -54,7 +54,7 @@ def replay(
     known = read_affinity(affinity, within) if affinity else None
     replaying = Replay(
         table=within,
-        problem=problem_of(within, budget=bounds, affinity=known),
+        problem=problem_of(within, known),
         trials=trials,
         start=start,
         repeats=repeats,

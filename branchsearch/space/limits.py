@@ -63,12 +63,15 @@ class Limits:
         most: Shape [S]: the most branches at each stage; 1 where all must share. Empty for none.
         pairs: How long two tasks may or must go together.
         bounds: On costs.
+        trees: The only trees there are, where somebody has listed them. The solver and its kin do
+            not look at it: a list is short enough to go through.
     """
 
     fewest: tuple[int, ...] = ()
     most: tuple[int, ...] = ()
     pairs: tuple[PairLimit, ...] = ()
     bounds: tuple[Bound, ...] = ()
+    trees: frozenset[Tree] | None = None
 
     def check(self, tasks: Sequence[str], stages: int) -> None:
         """Refuse limits that do not speak of these tasks and stages.
@@ -96,12 +99,16 @@ class Limits:
         for bound in self.bounds:
             if len(bound.prices) != stages:
                 raise ValueError(f"{bound.name} has {len(bound.prices)} prices for {stages} stages")
+        for tree in self.trees or ():
+            if tree.tasks != tuple(tasks) or len(tree.branches) != stages:
+                raise ValueError(f"a tree has the tasks {tuple(tasks)} and {stages} stages: {tree}")
 
     def allow(self, tree: Tree) -> bool:
         """Whether a tree over the tasks and stages of ``check`` keeps to all of them."""
         widths = tree.widths
         return (
-            all(width >= few for width, few in zip(widths, self.fewest, strict=False))
+            (self.trees is None or tree in self.trees)
+            and all(width >= few for width, few in zip(widths, self.fewest, strict=False))
             and all(width <= many for width, many in zip(widths, self.most, strict=False))
             and all(bound.total(widths) <= bound.most for bound in self.bounds)
             and all(_keeps(tree, pair) for pair in self.pairs)

@@ -10,6 +10,7 @@ from branchsearch.space.chains import Chains
 from branchsearch.space.cost import CostTable
 from branchsearch.space.forests import MOST_TASKS, Forests
 from branchsearch.space.limits import NO_LIMITS, Bound, Limits
+from branchsearch.space.listed import Listed
 from branchsearch.space.widths import CannotCount, WidthSequences
 from branchsearch.tree import Tree
 
@@ -175,7 +176,7 @@ class Space:
             return False
         return True
 
-    def _listing(self) -> Chains | Forests:
+    def _listing(self) -> Chains | Forests | Listed:
         return _listing(self.tasks, self.may_split, self.limits)
 
     def _wider(self) -> "Space":
@@ -186,7 +187,10 @@ class Space:
 @lru_cache(maxsize=64)  # counts are kept in it, and a space is asked again and again
 def _listing(
     tasks: tuple[str, ...], may_split: tuple[bool, ...], limits: Limits
-) -> Chains | Forests:
+) -> Chains | Forests | Listed:
+    if limits.trees is not None:
+        space = Space(tasks, may_split, limits)
+        return Listed(tree for tree in limits.trees if tree in space)
     if not limits.pairs:
         return Chains(WidthSequences(len(tasks), may_split, limits))
     if len(tasks) > MOST_TASKS:

@@ -16,11 +16,11 @@ from functools import cached_property
 
 import numpy as np
 
+from branchsearch.search.problem import Problem
 from branchsearch.search.replay.measures import hypervolume, spearman
 from branchsearch.search.replay.nearest import Nearest
 from branchsearch.search.replay.study import Found, MakeSampler, Search
 from branchsearch.search.replay.table import CannotReplay, Table
-from branchsearch.search.replay.tabled import TableProblem
 from branchsearch.tree import Tree
 
 #: The baseline that draws every tree uniformly from the table.
@@ -51,7 +51,7 @@ class Replay:
 
     Attributes:
         table: Of the trees that may be trained; within the budget, where there is one.
-        problem: The same, as samplers know it.
+        problem: The same trees, as samplers know them.
         trials: Trainings in a search.
         start: So many of them are random trees, before the sampler is asked; at least 1.
         repeats: Searches per sampler, R.
@@ -63,7 +63,7 @@ class Replay:
     """
 
     table: Table
-    problem: TableProblem
+    problem: Problem
     trials: int
     start: int
     repeats: int
@@ -187,8 +187,7 @@ class _Repeat:
             trained.append(number)
             search.tell(trial, tree, self._found(number))
             best.append(self._recommended(search, trained))
-        final = search.estimates(self._replay.problem.allowed.trees)
-        ranked = self._ranked(final)
+        ranked = self._ranked(search.estimates(trees))
         return self._replayed(np.array(trained), best, ranked, time.perf_counter() - began)
 
     def _found(self, number: int) -> Found:
@@ -205,8 +204,7 @@ class _Repeat:
     def _ranked(self, estimates: np.ndarray | None) -> float:
         if estimates is None:
             return float("nan")
-        order = [self._replay.nearest.place(tree) for tree in self._replay.problem.allowed]
-        return spearman(estimates, self._table.quality[order])
+        return spearman(estimates, self._table.quality)
 
     def _replayed(
         self, trained: np.ndarray, best: list[int], ranked: float, seconds: float
