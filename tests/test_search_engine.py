@@ -1,7 +1,9 @@
 """Real Ray processes, that die as well; one cluster for the whole file."""
 
 import os
+import shutil
 import signal
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -9,8 +11,10 @@ from typing import Any
 import psutil
 import pytest
 import ray
+import torch
 
-from branchsearch.search.engine import Engine, Interrupted
+from branchsearch.search.engine import Engine, FolderNotShared, Interrupted
+from branchsearch.search.failure import Failure
 from branchsearch.search.source import TrainingFailed, Work
 
 pytestmark = pytest.mark.ray
@@ -18,12 +22,66 @@ pytestmark = pytest.mark.ray
 EPOCHS = 3
 
 
+class Book:
+    """An account that writes down what it hears, and sees to it that it makes sense."""
+
+    def __init__(self) -> None:
+        self.open: dict[str, int] = {}
+        self.ends: dict[str, list[str]] = {}
+        self.said: dict[str, tuple[str | None, str | None]] = {}
+        self.seconds, self.lives = 0.0, 0  # of the attempt that began last
+
+    def began(self, key: str) -> None:
+        assert key not in self.open
+        self.open[key] = 0
+        self.began_at = time.monotonic()
+
+    def reported(self, key: str, report: Mapping[str, Any]) -> None:  # noqa: ARG002
+        self.open[key] += 1
+
+    def alive(self) -> None:
+        self.lives += 1
+
+    def ended(
+        self, key: str, how: str, *, reason: str | None = None, trace: str | None = None
+    ) -> None:
+        del self.open[key]
+        self.seconds = time.monotonic() - self.began_at
+        self.ends.setdefault(key, []).append(how)
+        self.said[key] = reason, trace
+
+
 @pytest.fixture(scope="module")
-def engine() -> Iterator[Engine]:
+def book() -> Book:
+    return Book()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("home") / "engine"
+
+
+@pytest.fixture(scope="module")
+def engine(folder: Path, book: Book) -> Iterator[Engine]:
     assert not ray.is_initialized()
-    with Engine(workers=2, cpus=1, gpus=0, retries=1) as engine:
+    with Engine(
+        workers=2,
+        cpus=1,
+        gpus=0,
+        retries=1,
+        retries_after_exception=1,
+        folder=folder,
+        account=book,
+    ) as engine:
         yield engine
     assert not ray.is_initialized()
+    assert not folder.exists()
+
+
+@pytest.fixture(autouse=True)
+def _fresh_book(book: Book) -> None:
+    book.open.clear()
+    book.ends.clear()
 
 
 def train(training: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
@@ -31,13 +89,26 @@ def train(training: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     for epoch in range(1, EPOCHS + 1):
         if epoch == 2 and training.get("raises"):
             raise ValueError(training["raises"])
-        if epoch == 2 and "dies" in training:
+        if epoch == 2 and training.get("allocates"):
+            torch.empty(2**50)  # a pebibyte and more
+        if epoch == 2 and ("dies" in training or "errs" in training):
             attempts = Path(training["folder"], training["name"])
             with attempts.open("a") as file:
                 file.write("x")
-            if attempts.stat().st_size <= training["dies"]:
+            if attempts.stat().st_size <= training.get("dies", 0):
+                time.sleep(training.get("after", 0))
                 os.kill(os.getpid(), signal.SIGKILL)
+            if attempts.stat().st_size <= training.get("errs", 0):
+                raise ValueError("the first time")
+        if epoch == 2 and training.get("hangs"):
+            hang_here(training["hangs"])
         yield {"epoch": epoch, "name": training["name"], "of": {"nested/key": epoch * 0.1}}
+
+
+def hang_here(how: str) -> None:
+    if how == "stopped":
+        os.kill(os.getpid(), signal.SIGSTOP)  # it does not even hear that it is to end
+    time.sleep(600)
 
 
 def work(name: str, **what: Any) -> Work:  # noqa: ANN401
@@ -56,6 +127,7 @@ class Heard:
         self._running: set[str] = set()
         self.most = 0
         self.reports: dict[str, list[int | str]] = {work.key: [] for work in works}
+        self.failures: dict[str, str] = {}
         self.closed: list[str] = []
 
     @property
@@ -72,6 +144,8 @@ class Heard:
 
     def report(self, key: str, report: Mapping[str, Any]) -> bool:
         self.reports[key].append(report.get("epoch", "failed"))
+        if "failed" in report:
+            self.failures[key] = report["outcome"]
         return report.get("epoch") != self._stopped.get(key)
 
     def close(self, key: str) -> None:
@@ -133,6 +207,71 @@ def test_a_process_killed_more_often_than_is_tried_again_fails(engine: Engine, t
     assert (tmp_path / "killed").read_text() == "xx"
     assert sorted(source.closed) == ["beside", "killed"]
     assert source.reports == {"killed": [1, 1, "failed"], "beside": [1, 2, 3]}
+
+
+def test_a_training_that_raised_runs_again_as_often_as_it_may(
+    engine: Engine, book: Book, tmp_path: Path
+):
+    names = {"once": 1, "always": 9}
+    works = [work(name, errs=times, folder=str(tmp_path)) for name, times in names.items()]
+    source = Heard(works, {})
+    engine.run(source, train)
+    assert source.reports == {"once": [1, 1, 2, 3], "always": [1, 1, "failed"]}
+    assert book.ends == {"once": ["failed", "ended"], "always": ["failed", "failed"]}
+    assert "in train" in str(book.said["always"][1])
+
+
+def test_a_training_that_lacks_memory_is_not_run_again(engine: Engine, book: Book):
+    source = Heard([work("large", allocates=True), work("beside")], {})
+    engine.run(source, train)
+    assert source.reports == {"large": [1, "failed"], "beside": [1, 2, 3]}
+    assert source.failures == {"large": Failure.OUT_OF_MEMORY}
+    assert book.ends == {"large": ["out_of_memory"], "beside": ["ended"]}
+
+
+@pytest.mark.parametrize("how", ["asleep", "stopped"])
+def test_a_training_that_hangs_is_ended_and_says_where_it_stood(
+    engine: Engine, book: Book, how: str
+):
+    began = time.monotonic()
+    source = Heard([work("hangs", hangs=how), work("a"), work("b"), work("c")], {})
+    engine.run(source, train, seconds=3)
+    assert time.monotonic() - began < 30
+    assert source.reports == {"hangs": [1, "failed"], **{key: [1, 2, 3] for key in "abc"}}
+    assert source.failures == {"hangs": Failure.TIMED_OUT}
+    assert book.ends["hangs"] == ["timed_out"]
+    reason, trace = book.said["hangs"]
+    assert "more than 3 seconds" in str(reason)
+    assert how == "stopped" or "in hang_here" in str(trace)
+
+
+def test_a_training_has_its_time_for_all_attempts_together(
+    engine: Engine, book: Book, tmp_path: Path
+):
+    works = [work("killed", dies=1, after=3, folder=str(tmp_path), hangs="asleep")]
+    engine.run(Heard(works, {}), train, seconds=5)
+    assert book.ends == {"killed": ["killed", "timed_out"]}
+    assert book.seconds < 5  # what the first attempt had left, and a little
+
+
+def test_a_machine_that_does_not_see_the_folder_ends_the_run(engine: Engine, folder: Path):
+    class Unmounting(Heard):
+        def next(self) -> Work | None:
+            shutil.rmtree(folder, ignore_errors=True)
+            return super().next()
+
+    source = Unmounting([work("a"), work("b")], {})
+    with pytest.raises(FolderNotShared, match=r"does not see .*/engine: .* mounted"):
+        engine.run(source, train)
+    assert source.reports == {"a": [], "b": []}
+    assert engine.run_all([work("after")], train) == {"after": last("after")}
+
+
+def test_every_attempt_is_accounted_for(engine: Engine, book: Book, tmp_path: Path):
+    works = [work("killed", dies=1, folder=str(tmp_path)), work("stopped"), work("whole")]
+    engine.run(Heard(works, {"stopped": 2}), train)
+    assert book.ends == {"killed": ["killed", "ended"], "stopped": ["ended"], "whole": ["ended"]}
+    assert not book.open
 
 
 def test_a_listed_training_that_came_halfway_is_not_taken_for_ended(engine: Engine, tmp_path: Path):

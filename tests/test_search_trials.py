@@ -17,12 +17,13 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from branchsearch.search.early_stopping import Rule, halving, never
-from branchsearch.search.outcome import Outcome, known_trees, outcome_of
+from branchsearch.search.outcome import Outcome, outcome_of
 from branchsearch.search.parameters import distributions, params_of, tree_of_trial
 from branchsearch.search.problem import Problem
 from branchsearch.search.samplers.stock import nsga2, tpe
 from branchsearch.search.source import Work
 from branchsearch.search.trials import OBJECTIVES, End, StudyTrials
+from branchsearch.search.tried import known_trees
 from branchsearch.space.cost import Cost, CostTable
 from branchsearch.space.extremes import extremes
 from branchsearch.space.space import Space
@@ -254,7 +255,7 @@ def test_a_metric_that_is_no_number_fails_its_trial_alone(study: Study, metric: 
     trees = drive(trials, metric=lambda tree: metric if tree == NONE else 1.0)
     assert len(trees) == 5
     assert trials.end is End.BUDGET_EXHAUSTED
-    failed = only(study, Outcome.FAILED)
+    failed = only(study, Outcome.NOT_FINITE)
     assert failed.state is TrialState.FAIL
     assert f"after epoch 1 a metric is {metric}" in failed.user_attrs["reason"]
 
@@ -444,7 +445,7 @@ def check_the_end(study: Study, wanted: int) -> None:
     ended = Counter(
         tree_of_trial(SPACE, t)
         for t in frozen
-        if outcome_of(t).counts or outcome_of(t) is Outcome.FAILED  # lost while failing: runs again
+        if outcome_of(t).counts or outcome_of(t).failed  # lost while failing: runs again
     )
     assert sum(outcome_of(trial).counts for trial in frozen) == wanted
     assert all(trial.state is not TrialState.RUNNING for trial in frozen)

@@ -144,7 +144,8 @@ def search(
     changed()
     engine.run(trials, train)
     for result in seen.trials():
-        if result.outcome in (Outcome.STOPPED, Outcome.FAILED):  # nobody goes on with these
+        outcome = Outcome(result.outcome)
+        if outcome is Outcome.STOPPED or outcome.failed:  # nobody goes on with these
             trainings.of_trial(result.tree).forget()
     end = trials.end
     assert end is not None  # the engine returns when its source is finished
@@ -245,7 +246,7 @@ def standing(seen: Seen) -> Standing:
         done=outcomes.count(Outcome.COMPLETE),
         stopped=outcomes.count(Outcome.STOPPED),
         running=outcomes.count(Outcome.RUNNING),
-        failed=outcomes.count(Outcome.FAILED),
+        failed=sum(Outcome(outcome).failed for outcome in outcomes),
         best=max(complete, default=None),
     )
 

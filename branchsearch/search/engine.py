@@ -1,18 +1,24 @@
 """Runs trainings side by side with Ray Tune. No other module knows Ray."""
 
+import faulthandler
 import json
 import logging
 import os
+import shutil
 import signal
+import socket
 import tempfile
 import threading
 import time
 import traceback
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, Self, cast
+from uuid import uuid4
 
 # before Ray is imported: it reads these once
 os.environ.setdefault("RAY_AUTH_MODE", "disabled")  # a cluster of this process alone
@@ -29,6 +35,8 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
+from branchsearch.search.account import Account, Unaccounted
+from branchsearch.search.failure import Failure, failure_of
 from branchsearch.search.source import Listed, Source, TrainingFailed, Work
 
 #: Runs one training and yields its reports; picklable by name.
@@ -40,6 +48,14 @@ _OBJECT_STORE = 100 * 2**20
 #: Seconds between two looks at whether the cluster is still there.
 _WATCH_EVERY = 5.0
 
+#: Seconds that a training which takes too long gets to say where it stands.
+_LAST_WORDS = 1.0
+
+_KILLED = {"failed": "its process died, also when it ran again", "outcome": Failure.KILLED}
+
+#: Stands for a failure in the report of a process that does not see the driver's files.
+_NOT_SHARED = "not_shared"
+
 
 class Interrupted(Exception):
     """The user asked to stop; what was finished is kept."""
@@ -47,6 +63,10 @@ class Interrupted(Exception):
 
 class ClusterLost(RuntimeError):
     """No machine is left to train on; what was finished is kept."""
+
+
+class FolderNotShared(RuntimeError):
+    """A machine of the cluster does not see the files of the driver."""
 
 
 class Engine:
@@ -57,15 +77,33 @@ class Engine:
         cpus: CPU cores for each; a training uses as many threads.
         gpus: GPUs for each, fractions allowed.
         retries: How often a training is run again whose process died.
+        retries_after_exception: The same of one that raised an exception. After a number that is
+            not finite, after memory that did not suffice and after too long a time never: these
+            would come again.
         address: Of a Ray cluster; None starts one in this machine for the engine's life.
+        folder: Of the engine's own, for as long as it lives. Where trainings read and write files,
+            it lies beside these: a process that does not see it ends the run. None where they do
+            not.
+        account: Hears of every attempt at a training.
     """
 
     def __init__(
-        self, *, workers: int, cpus: int, gpus: float, retries: int, address: str | None = None
+        self,
+        *,
+        workers: int,
+        cpus: int,
+        gpus: float,
+        retries: int,
+        retries_after_exception: int = 0,
+        address: str | None = None,
+        folder: Path | None = None,
+        account: Account | None = None,
     ) -> None:
         self.workers = workers
         self._cpus, self._gpus = cpus, gpus
-        self._retries, self._address = retries, address
+        self._retries = {Failure.KILLED: retries, Failure.EXCEPTION: retries_after_exception}
+        self._address, self._folder = address, folder
+        self._account = account or Unaccounted()
         self._started = False
 
     def __enter__(self) -> Self:
@@ -95,6 +133,8 @@ class Engine:
         Raises:
             TrainingFailed: One did not come to its end; names it and says why.
             Interrupted: The user asked to stop.
+            ClusterLost: Every machine is gone.
+            FolderNotShared: A machine does not see the driver's files.
         """
         listed = Listed(works, ended)
         self.run(listed, train)
@@ -102,18 +142,31 @@ class Engine:
             raise TrainingFailed(f"{key}: {reason}")
         return listed.last
 
-    def run(self, source: Source, train: Train) -> None:
+    def run(self, source: Source, train: Train, *, seconds: float | None = None) -> None:
         """Run what a source hands out until it is finished.
+
+        Args:
+            source: Hands out trainings.
+            train: Runs one.
+            seconds: How long one may take, all attempts at it together; its process is ended then.
 
         Raises:
             Interrupted: The user asked to stop; what still trained has ended halfway, and the
                 source has not heard of that.
             ClusterLost: Every machine is gone.
+            FolderNotShared: A machine does not see the driver's files; as for an interrupt.
         """
         if source.finished:
             return
         self._start()
-        searcher = _SourceSearcher(source, self.workers, self._retries)
+        searcher = _SourceSearcher(
+            source,
+            self._account,
+            most=self.workers,
+            retries=self._retries,
+            seconds=seconds,
+            folder=self._folder,
+        )
         with (
             tempfile.TemporaryDirectory(prefix="branchsearch-") as folder,
             _interruptible() as asked,
@@ -132,7 +185,7 @@ class Engine:
                     # the searcher hands it out again
                     failure_config=tune.FailureConfig(max_failures=0),
                     checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
-                    callbacks=[_Watch(asked)],
+                    callbacks=[_Watch(asked, searcher)],
                 ),
             )
             try:
@@ -140,12 +193,17 @@ class Engine:
             except BaseException:
                 self._stop()  # with all that trains there
                 raise
+        if searcher.stranger is not None:
+            raise searcher.stranger
         if asked.is_set():
             raise Interrupted("stopped by the user")
 
     def _start(self) -> None:
         if self._started:
             return
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)  # of an engine that was killed
+            self._folder.mkdir(parents=True)
         ray.init(
             address=self._address,
             include_dashboard=None if self._address else False,
@@ -160,6 +218,8 @@ class Engine:
         if self._started:
             ray.shutdown()
             self._started = False
+            if self._folder is not None:
+                shutil.rmtree(self._folder, ignore_errors=True)
 
 
 @contextmanager
@@ -190,24 +250,78 @@ class _Watch(tune.Callback):
 
     Args:
         asked: Set when the user asked to stop.
+        searcher: Ends trainings that take too long.
     """
 
-    def __init__(self, asked: threading.Event) -> None:
-        self._asked = asked
+    def __init__(self, asked: threading.Event, searcher: "_SourceSearcher") -> None:
+        self._asked, self._searcher = asked, searcher
         self._due = time.monotonic() + _WATCH_EVERY
 
     def __getstate__(self) -> dict[str, Any]:
         return {}  # as for the searcher
 
+    def on_trial_start(
+        self,
+        iteration: int,  # noqa: ARG002  # Tune's signature
+        trials: list[Trial],  # noqa: ARG002
+        trial: Trial,
+        **info: Any,  # noqa: ANN401, ARG002
+    ) -> None:
+        self._searcher.started(trial)
+
     def on_step_begin(self, iteration: int, trials: list[Trial], **info: Any) -> None:  # noqa: ANN401, ARG002
+        if self._searcher.stranger is not None:
+            raise self._searcher.stranger
         if self._asked.is_set():
             raise Interrupted("stopped by the user")
+        self._searcher.end_overdue()
         if time.monotonic() < self._due:
             return
         self._due = time.monotonic() + _WATCH_EVERY
+        self._searcher.account.alive()
         nodes = ray.nodes()  # type: ignore[no-untyped-call]  # Ray's own
         if not any(node["Alive"] for node in nodes):
             raise ClusterLost("no Ray node is alive any more; the same command continues the job")
+
+
+@dataclass
+class _Attempt:
+    """A training that was handed out, and how it goes.
+
+    Attributes:
+        work: What was handed out.
+        left: Seconds that it may take; None for any number.
+        trace: Where its process writes where it stands when these are over.
+        trial: Tune's; None until a process has begun with it.
+        began: When that was, by the clock that never jumps.
+        failed: What it reported when it failed.
+        overdue: Whether its process was ended for taking too long.
+    """
+
+    work: Work
+    left: float | None
+    trace: Path | None
+    trial: Trial | None = None
+    began: float = 0.0
+    failed: Mapping[str, Any] | None = None
+    overdue: bool = False
+
+    @property
+    def seconds(self) -> float:
+        """How long a process has been at it."""
+        return 0.0 if self.trial is None else time.monotonic() - self.began
+
+    def is_overdue(self) -> bool:
+        """Whether its process is to be ended."""
+        return self.left is not None and self.seconds > self.left + _LAST_WORDS
+
+    def last_words(self) -> str | None:
+        """Where it stood when its time was over."""
+        if self.trace is None:
+            return None
+        with suppress(OSError):  # its machine may be gone, and the file with it
+            return self.trace.read_text() or None
+        return None
 
 
 class _SourceSearcher(Searcher):
@@ -215,14 +329,36 @@ class _SourceSearcher(Searcher):
 
     It hands out again whatever ran in a process that died. Tune would do so, too, but not where the
     process that it keeps for the next trial is dead before that one begins.
+
+    Args:
+        source: Hands out trainings.
+        account: Hears of every attempt.
+        most: Trainings at once.
+        retries: How often a training is run again, by what ended it.
+        seconds: How long one may take.
+        folder: That every process must see.
     """
 
-    def __init__(self, source: Source, most: int, retries: int) -> None:
+    def __init__(
+        self,
+        source: Source,
+        account: Account,
+        *,
+        most: int,
+        retries: Mapping[Failure, int],
+        seconds: float | None,
+        folder: Path | None,
+    ) -> None:
         super().__init__()
-        self.source, self._most, self._retries = source, most, retries
-        self._live: dict[str, Work] = {}  # by Tune's trial id
+        self.source, self.account = source, account
+        self.stranger: FolderNotShared | None = None
+        self._most, self._retries, self._seconds, self._folder = most, retries, seconds, folder
+        self._live: dict[str, _Attempt] = {}  # by Tune's trial id
         self._again: list[Work] = []
-        self._deaths: Counter[str] = Counter()
+        self._failures: Counter[tuple[str, Failure]] = Counter()
+        self._spent: defaultdict[str, float] = defaultdict(
+            float
+        )  # seconds so far, by the work's key
 
     def suggest(self, trial_id: str) -> dict[str, Any] | None:
         if len(self._live) >= self._most:
@@ -231,13 +367,42 @@ class _SourceSearcher(Searcher):
         if work is None:
             # Tune's mark for the end is a text, whatever its signature says
             return cast(dict[str, Any], Searcher.FINISHED) if self.source.finished else None
-        self._live[trial_id] = work
-        return {"training": work.training}
+        trace = self._folder and self._folder / f"trace-{uuid4().hex}"
+        left = None if self._seconds is None else self._seconds - self._spent[work.key]
+        self._live[trial_id] = _Attempt(work, left, trace)
+        return {
+            "training": work.training,
+            "seconds": left,
+            "trace": trace and str(trace),
+            "folder": self._folder and str(self._folder),
+        }
+
+    def started(self, trial: Trial) -> None:
+        """A process has begun with a trial."""
+        attempt = self._live[trial.trial_id]
+        attempt.trial, attempt.began = trial, time.monotonic()
+        self.account.began(attempt.work.key)
+
+    def end_overdue(self) -> None:
+        """End the processes of trainings that have taken too long."""
+        for attempt in self._live.values():
+            if attempt.is_overdue() and not attempt.overdue:
+                attempt.overdue = True
+                assert attempt.trial is not None  # it has begun
+                actor = attempt.trial.temporary_state.ray_actor
+                assert actor is not None
+                ray.kill(actor)
 
     def report(self, trial_id: str, report: Mapping[str, Any]) -> bool:
         """Pass a report on; whether the trial goes on."""
-        work = self._live.get(trial_id)
-        return work is not None and self.source.report(work.key, report)
+        attempt = self._live.get(trial_id)
+        if attempt is None:
+            return False
+        if "failed" in report:
+            attempt.failed = report
+            return False
+        self.account.reported(attempt.work.key, report)
+        return self.source.report(attempt.work.key, report)
 
     def on_trial_complete(
         self,
@@ -245,16 +410,35 @@ class _SourceSearcher(Searcher):
         result: dict[str, Any] | None = None,  # noqa: ARG002  # Tune's signature
         error: bool = False,
     ) -> None:
-        work = self._live.pop(trial_id, None)
-        if work is None:
+        attempt = self._live.pop(trial_id, None)
+        if attempt is None:
             return
+        key, failed = attempt.work.key, attempt.failed
+        self._spent[key] += attempt.seconds
         if error:  # not an exception of the training: that is a report
-            self._deaths[work.key] += 1
-            if self._deaths[work.key] <= self._retries:
-                self._again.append(work)
+            failed = self._timed_out(attempt) if attempt.overdue else _KILLED
+        if failed is not None and failed["outcome"] == _NOT_SHARED:
+            self.stranger = FolderNotShared(failed["failed"])
+            return
+        if attempt.trial is not None:
+            how = "ended" if failed is None else failed["outcome"]
+            reason, trace = (failed or {}).get("failed"), (failed or {}).get("trace")
+            self.account.ended(key, how, reason=reason, trace=trace)
+        if failed is not None:
+            failure = Failure(failed["outcome"])
+            self._failures[key, failure] += 1
+            if self._failures[key, failure] <= self._retries.get(failure, 0):
+                self._again.append(attempt.work)
                 return
-            self.source.report(work.key, {"failed": "its process died, also when it ran again"})
-        self.source.close(work.key)
+            self.source.report(key, failed)
+        self.source.close(key)
+
+    def _timed_out(self, attempt: "_Attempt") -> Mapping[str, Any]:
+        return {
+            "failed": f"it took more than {self._seconds:g} seconds, all attempts together",
+            "outcome": Failure.TIMED_OUT,
+            "trace": attempt.last_words(),
+        }
 
     def __getstate__(self) -> dict[str, Any]:
         return {}  # Tune's snapshots are never restored: the source knows what is left
@@ -291,14 +475,44 @@ class _SourceScheduler(FIFOScheduler):
 
 def _trainable(train: Train) -> Callable[[dict[str, Any]], None]:
     def run(config: dict[str, Any]) -> None:
+        folder = config["folder"]
+        if folder is not None and not Path(folder).is_dir():
+            _say(
+                {
+                    "failed": f"machine {socket.gethostname()} does not see {folder}: what is kept "
+                    "must be mounted at the same place on every machine of the cluster",
+                    "outcome": _NOT_SHARED,
+                }
+            )
+            return
         try:
-            for report in train(config["training"]):
-                _say(report)
+            with _last_words(config["seconds"], config["trace"]):
+                for report in train(config["training"]):
+                    _say(report)
         except Exception as error:  # the boundary: a training's error is its outcome
-            trace = traceback.format_exc()
-            _say({"failed": f"{type(error).__name__}: {error}", "trace": trace})
+            trace, failure = traceback.format_exc(), failure_of(error)
+            said = f"{type(error).__name__}: {error}"
+            _say({"failed": said, "outcome": failure, "trace": trace})
 
     return run
+
+
+@contextmanager
+def _last_words(seconds: float | None, path: str | None) -> Iterator[None]:
+    """Write to a file where this process stands, should it be in the block for so long.
+
+    By a thread of C's, that needs no lock of Python's: it is heard whatever hangs.
+    """
+    if seconds is None or path is None:
+        yield
+        return
+    with open(path, "w") as file:
+        faulthandler.dump_traceback_later(max(seconds, 0.001), file=file)
+        try:
+            yield
+        finally:
+            faulthandler.cancel_dump_traceback_later()
+    Path(path).unlink()
 
 
 def _say(report: Mapping[str, Any]) -> None:

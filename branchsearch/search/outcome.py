@@ -1,13 +1,11 @@
 """What became of a trial, as its user attributes say."""
 
 from enum import StrEnum
+from typing import Self
 
-from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
-from branchsearch.search.parameters import tree_of_trial
-from branchsearch.space.space import Space
-from branchsearch.tree import Tree
+from branchsearch.search.failure import Failure
 
 #: The user attribute that holds the outcome.
 OUTCOME = "outcome"
@@ -20,7 +18,10 @@ class Outcome(StrEnum):
     RUNNING = "running"
     COMPLETE = "complete"
     STOPPED = "stopped"  # early; PRUNED in Optuna, with what it had reached
-    FAILED = "failed"  # of itself: not a number, an error; never tried again
+    FAILED = "failed"  # an exception, or its process died too often; never tried again
+    NOT_FINITE = "not_finite"  # a loss or a metric is not a number; never tried again
+    OUT_OF_MEMORY = "out_of_memory"  # never tried again
+    TIMED_OUT = "timed_out"  # took longer than a trial may; never tried again
     LOST = "lost"  # its process was killed; the same tree waits or runs again
     REPEAT = "repeat"  # the tree had a trial already
     OVER_BUDGET = "over_budget"  # never trained
@@ -29,6 +30,21 @@ class Outcome(StrEnum):
     def counts(self) -> bool:
         """Whether a trial that ended so is one of those the job asked for."""
         return self in (Outcome.COMPLETE, Outcome.STOPPED)
+
+    @property
+    def failed(self) -> bool:
+        """Whether a trial that ended so came to no end of its own, and will not."""
+        return self in (
+            Outcome.FAILED,
+            Outcome.NOT_FINITE,
+            Outcome.OUT_OF_MEMORY,
+            Outcome.TIMED_OUT,
+        )
+
+    @classmethod
+    def of_failure(cls, failure: str) -> Self:
+        """What a failed training makes of its trial: a dead process is a failure like others."""
+        return cls(Failure.EXCEPTION if failure == Failure.KILLED else failure)
 
 
 #: What a trial is taken for that somebody else has told.
@@ -45,20 +61,3 @@ def outcome_of(trial: FrozenTrial) -> Outcome:
     """What became of a trial."""
     told = trial.state.is_finished() and trial.user_attrs.get(OUTCOME)
     return Outcome(told) if told else _TOLD[trial.state]
-
-
-def known_trees(study: Study, space: Space, *, but: int | None = None) -> set[Tree]:
-    """The trees that need no other trial: trained, training, waiting, or failed of themselves.
-
-    Args:
-        study: Where to look.
-        space: What its parameters name.
-        but: The number of a trial to pass over.
-    """
-    again = (Outcome.LOST, Outcome.REPEAT)
-    trees = (
-        tree_of_trial(space, trial)
-        for trial in study.get_trials(deepcopy=False)
-        if trial.number != but and outcome_of(trial) not in again
-    )
-    return {tree for tree in trees if tree is not None}

@@ -22,7 +22,8 @@ class Source(Protocol):
     """Hands out trainings and hears how they go.
 
     A training reports mappings. Whatever keys they have is between it and its source, except
-    ``failed``: the reason, when it raised an exception or its process died more often than it may.
+    ``failed``: the reason, when it did not come to its end and is not run again; ``outcome`` is
+    then a ``branchsearch.search.failure.Failure``.
     """
 
     @property

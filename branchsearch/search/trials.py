@@ -16,11 +16,12 @@ from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from branchsearch.search.early_stopping import Rule
-from branchsearch.search.outcome import OUTCOME, Outcome, known_trees, outcome_of
+from branchsearch.search.outcome import OUTCOME, Outcome, outcome_of
 from branchsearch.search.parameters import distributions, params_of, tree_of_trial
 from branchsearch.search.problem import Problem
 from branchsearch.search.samplers.fresh import FreshSampler, SpaceExhausted
 from branchsearch.search.source import Work
+from branchsearch.search.tried import known_trees
 from branchsearch.space.cost import COSTS
 from branchsearch.tree import Tree
 
@@ -28,7 +29,8 @@ from branchsearch.tree import Tree
 class End(StrEnum):
     """Why a search is over."""
 
-    BUDGET_EXHAUSTED = "BUDGET_EXHAUSTED"  # it has as many trials as were asked for
+    BUDGET_EXHAUSTED = "BUDGET_EXHAUSTED"  # as many trials as asked for, or all that they may cost
+    DEADLINE = "DEADLINE"  # it took as long as it may
     SPACE_EXHAUSTED = "SPACE_EXHAUSTED"  # every allowed tree has one
     TOO_MANY_FAILURES = "TOO_MANY_FAILURES"  # so many in a row that more would be waste
 
@@ -59,8 +61,11 @@ class StudyTrials:
         first: Trees to try before the sampler is asked.
         trials: How many trials to train.
         failures: After so many failed trials in a row the search ends.
+        used_up: Why no other trial may begin, if so; asked again and again. Trials that train
+            are trained to their end.
         seed: Of every random draw, together with the number of trials so far.
         changed: Called whenever the study has changed.
+        told: Called with every trial that has ended.
     """
 
     def __init__(
@@ -77,14 +82,16 @@ class StudyTrials:
         trials: int,
         failures: int,
         seed: int,
+        used_up: Callable[[], End | None] = lambda: None,
         changed: Callable[[], None] = lambda: None,
+        told: Callable[[FrozenTrial], None] = lambda _: None,
     ) -> None:
         self._study, self._problem = study, problem
         self._objectives = objectives
         self._sampler, self._rule = sampler, rule
         self._training, self._gains = training, gains
         self._trials, self._failures, self._seed = trials, failures, seed
-        self._changed = changed
+        self._used_up, self._changed, self._told = used_up, changed, told
         self._live: dict[str, Trial] = {}
         self._curves: dict[str, list[float]] = {}
         self._exhausted = False
@@ -96,13 +103,12 @@ class StudyTrials:
         """Why the search is over; None while it is not."""
         if self._live:
             return None
-        outcomes = [outcome_of(trial) for trial in self._study.get_trials(deepcopy=False)]
-        ended = [o for o in outcomes if o.counts or o is Outcome.FAILED]
+        ended = self._ended()
         if sum(outcome.counts for outcome in ended) >= self._trials:
             return End.BUDGET_EXHAUSTED
         if self._too_many_failures(ended):
             return End.TOO_MANY_FAILURES
-        return End.SPACE_EXHAUSTED if self._exhausted else None
+        return End.SPACE_EXHAUSTED if self._exhausted else self._used_up()
 
     @property
     def finished(self) -> bool:
@@ -111,11 +117,10 @@ class StudyTrials:
 
     def next(self) -> Work | None:
         """Ask for a tree that is to be trained."""
-        outcomes = [outcome_of(trial) for trial in self._study.get_trials(deepcopy=False)]
-        ended = [o for o in outcomes if o.counts or o is Outcome.FAILED]
+        ended = self._ended()
         counted = sum(outcome.counts for outcome in ended)
         enough = counted + len(self._live) >= self._trials
-        if enough or self._exhausted or self._too_many_failures(ended):
+        if enough or self._exhausted or self._too_many_failures(ended) or self._used_up():
             return None
         while (asked := self._ask()) is not None:
             trial, tree = asked
@@ -139,12 +144,14 @@ class StudyTrials:
         if trial is None:
             return False
         if "failed" in report:
-            self._tell(key, Outcome.FAILED, reason=report["failed"])
+            failure = report.get("outcome", Outcome.FAILED)
+            self._tell(key, Outcome.of_failure(failure), reason=report["failed"])
             return False
         curve = self._curves[key]
         epoch, delta = report["epoch"], fmean(self._gains(report["metrics"]).values())
         if not math.isfinite(delta):
-            self._tell(key, Outcome.FAILED, reason=f"after epoch {epoch} a metric is {delta}")
+            reason = f"after epoch {epoch} a metric is {delta}"
+            self._tell(key, Outcome.NOT_FINITE, reason=reason)
             return False
         if epoch <= len(curve):
             return True  # a training that runs again, after its process was killed
@@ -175,7 +182,7 @@ class StudyTrials:
                 again = {"retry_of": trial.number}
                 self._study.enqueue_trial(params_of(space, tree), user_attrs=again)
             self._mark(trial._trial_id, Outcome.LOST)
-            self._study.tell(trial.number, state=TrialState.FAIL)
+            self._told(self._study.tell(trial.number, state=TrialState.FAIL))
 
     def _enqueue(self, trees: Sequence[Tree]) -> None:
         space = self._problem.space
@@ -217,7 +224,8 @@ class StudyTrials:
     def _set_aside(self, trial: Trial, outcome: Outcome) -> None:
         trial.set_user_attr(OUTCOME, outcome)
         over_budget = outcome is Outcome.OVER_BUDGET
-        self._study.tell(trial.number, state=TrialState.PRUNED if over_budget else TrialState.FAIL)
+        state = TrialState.PRUNED if over_budget else TrialState.FAIL
+        self._told(self._study.tell(trial.number, state=state))
         self._changed()
 
     def _tell(
@@ -242,11 +250,18 @@ class StudyTrials:
         trial.set_user_attr(OUTCOME, outcome)
         if outcome is Outcome.COMPLETE:
             attributes = self._frozen(trial).user_attrs
-            self._study.tell(trial.number, [attributes[name] for name in self._objectives])
+            told = self._study.tell(trial.number, [attributes[name] for name in self._objectives])
         else:
             stopped = outcome is Outcome.STOPPED
-            self._study.tell(trial.number, state=TrialState.PRUNED if stopped else TrialState.FAIL)
+            state = TrialState.PRUNED if stopped else TrialState.FAIL
+            told = self._study.tell(trial.number, state=state)
+        self._told(told)
         self._changed()
+
+    def _ended(self) -> list[Outcome]:
+        """The trials that count or have failed of themselves, in order."""
+        outcomes = [outcome_of(trial) for trial in self._study.get_trials(deepcopy=False)]
+        return [outcome for outcome in outcomes if outcome.counts or outcome.failed]
 
     def _too_many_failures(self, ended: Sequence[Outcome]) -> bool:
         return len(ended) >= self._failures and not any(o.counts for o in ended[-self._failures :])
