@@ -58,6 +58,7 @@ for command in (
     handing.draw,
     handing.dashboard,
     replay.replay,
+    replay.simulate,
 ):
     app.command(name=command.__name__.removesuffix("_jobs"))(command)
 app.add_typer(data.data, name="data")

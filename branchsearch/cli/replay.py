@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from branchsearch.search.replay.replay import Replayed
+    from branchsearch.search.replay.simulate import Trainings
     from branchsearch.search.replay.table import Table
 
 
@@ -72,6 +73,81 @@ def replay(
     else:
         show(_rows(replayed, start, seed), output)
         typer.echo(_legend(within, repeats))
+
+
+def simulate(
+    sampler: Annotated[
+        list[str], typer.Option("--sampler", help="A sampler's name; may be given again.")
+    ],
+    table: Annotated[
+        Path | None,
+        typer.Argument(metavar="[TABLE.csv]", help="As `branchsearch replay` takes it."),
+    ] = None,
+    synthetic: Annotated[
+        str,
+        typer.Option(metavar="TASKSxSTAGES", help="Without a table: a made-up space of that size."),
+    ] = "8x5",
+    workers: Annotated[int, typer.Option(min=1, help="Trainings side by side.")] = 100,
+    trials: Annotated[int, typer.Option(min=1, help="Trainings in all.")] = 1_000,
+    seconds: Annotated[
+        float | None,
+        typer.Option(
+            min=0.001,
+            help="How long a training takes; by default as long as the table's column `seconds` "
+            "says, and 60 for the smallest tree of a made-up space.",
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of every random draw.")] = 0,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Simulate searches with many workers; say how good the best tree is after how long."""
+    import time
+
+    from branchsearch.catalog import check, find
+    from branchsearch.cli.output import show
+    from branchsearch.search.replay.simulate import simulate
+
+    for name in sampler:
+        check("sampler", name)
+    trainings = _trainings(table, synthetic, seconds, seed)
+    rows = []
+    for name in dict.fromkeys(sampler):
+        typer.echo(f"{name} ...", err=True)
+        began = time.perf_counter()
+        made = find("sampler", name)(trainings.problem)
+        found = simulate(trainings, made, trials=trials, workers=workers, seed=seed)
+        rows.append(
+            {
+                "sampler": name,
+                "simulated_hours": float(found.ended[-1]) / 3600,
+                "workers_busy": found.busy,
+                **{
+                    f"best_after_{part}_percent": float(found.best[max(0, trials * part // 100 - 1)])
+                    for part in (10, 25, 50, 100)
+                },
+                "seconds_per_proposal": float(found.proposals.mean()),
+                "longest_proposal": float(found.proposals.max()),
+                "seconds": time.perf_counter() - began,
+            }
+        )
+    show(rows, output)
+
+
+def _trainings(table: Path | None, synthetic: str, seconds: float | None, seed: int) -> "Trainings":
+    from branchsearch.search.replay.simulate import TableTrainings
+    from branchsearch.search.replay.synthetic import plant
+    from branchsearch.search.replay.table import read_table
+    from branchsearch.search.replay.tabled import problem_of
+
+    if table:
+        read = read_table(table)
+        return TableTrainings(read, problem_of(read), seconds)
+    tasks, _, stages = synthetic.partition("x")
+    if not (tasks.isdecimal() and stages.isdecimal() and int(tasks) > 1 and int(stages) > 0):
+        raise typer.BadParameter(
+            f"{synthetic!r} is no size; write TASKSxSTAGES, as in 8x5", param_hint="--synthetic"
+        )
+    return plant(int(tasks), int(stages), seed=seed, seconds=60.0 if seconds is None else seconds)
 
 
 def _bounds(texts: list[str]) -> dict[str, float]:

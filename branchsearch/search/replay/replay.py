@@ -154,13 +154,14 @@ class _Repeat:
         self._seed = replay.seed, number
         random = np.random.default_rng(self._seed)
         self._order = random.permutation(len(self._table.trees))
-        rows = [of_tree[random.integers(len(of_tree))] for of_tree in self._table.rows]
-        self._scores = self._table.scores[rows]  # [N, T], as they would come out this time
+        # what would come out this time, whenever a tree is trained
+        self._rows = [of_tree[random.integers(len(of_tree))] for of_tree in self._table.rows]
+        self._seen = self._table.scores[self._rows].mean(axis=1)
 
     def at_random(self) -> Replayed:
         began = time.perf_counter()
         trained = self._order[: self._replay.trials]
-        seen = self._scores.mean(axis=1)[trained]
+        seen = self._seen[trained]
         numbers = range(self._replay.start, self._replay.trials + 1)
         best = [trained[seen[:n].argmax()] for n in numbers]
         return self._replayed(trained, best, float("nan"), time.perf_counter() - began)
@@ -191,14 +192,12 @@ class _Repeat:
         return self._replayed(np.array(trained), best, ranked, time.perf_counter() - began)
 
     def _found(self, number: int) -> Found:
-        gains = dict(zip(self._table.tasks, self._scores[number].tolist(), strict=True))
-        costs = {name: float(values[number]) for name, values in self._table.costs.items()}
-        return Found(gains, costs)
+        return self._table.found(number, self._rows[number])
 
     def _recommended(self, search: Search, trained: list[int]) -> int:
         estimates = search.estimates([self._table.trees[number] for number in trained])
         if estimates is None:
-            estimates = self._scores[trained].mean(axis=1)
+            estimates = self._seen[trained]
         return trained[int(np.argmax(estimates))]
 
     def _ranked(self, estimates: np.ndarray | None) -> float:

@@ -9,6 +9,7 @@ Shape letters: M = rows, N = trees, S = stages, T = tasks, E = epochs.
 """
 
 import csv
+import io
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,6 +18,8 @@ from pathlib import Path
 
 import numpy as np
 
+from branchsearch.files import write_whole
+from branchsearch.search.replay.study import Found
 from branchsearch.tree import Tree
 
 #: What begins the name of a column that has several forms.
@@ -62,6 +65,12 @@ class Table:
         each = self.scores.mean(axis=1)
         return np.array([each[list(rows)].mean() for rows in self.rows])
 
+    def found(self, number: int, row: int) -> Found:
+        """What came out of a tree, by number, in one of its rows."""
+        gains = dict(zip(self.tasks, self.scores[row].tolist(), strict=True))
+        costs = {name: float(values[number]) for name, values in self.costs.items()}
+        return Found(gains, costs)
+
     def within(self, budget: Mapping[str, float]) -> "Table":
         """The part whose trees keep to upper bounds on costs.
 
@@ -101,6 +110,26 @@ def read_table(path: Path) -> Table:
             return _Reading(path, file).table()
     except UnicodeDecodeError as error:
         raise InvalidTable(f"{path}: is no text in UTF-8: {error}") from None
+
+
+def write_table(table: Table, path: Path) -> None:
+    """Write a table as ``read_table`` reads it, whole or not at all; seeds are numbered from 0."""
+    file = io.StringIO()
+    writer = csv.writer(file)
+    names = [
+        *(_SCORE + task for task in table.tasks),
+        *(_COST + name for name in table.costs),
+        *(f"{_DELTA}{epoch}" for epoch in range(1, table.curves.shape[1] + 1)),
+        *(["seconds"] if table.seconds is not None else []),
+    ]
+    writer.writerow(["tree", "seed", *names])
+    for number, (tree, rows) in enumerate(zip(table.trees, table.rows, strict=True)):
+        costs = [values[number] for values in table.costs.values()]
+        for seed, row in enumerate(rows):
+            seconds = [] if table.seconds is None else [table.seconds[row]]
+            numbers = [*table.scores[row], *costs, *table.curves[row], *seconds]
+            writer.writerow([str(tree), seed, *map(float, numbers)])
+    write_whole(path, file.getvalue().encode())
 
 
 class _Reading:
