@@ -32,7 +32,7 @@ def mean_interval(values: np.ndarray, *, seed: int) -> tuple[np.ndarray, np.ndar
     """
     draws = np.random.default_rng(seed).integers(len(values), size=(_RESAMPLED, len(values)))
     counts = np.apply_along_axis(np.bincount, 1, draws, minlength=len(values))
-    means = np.tensordot(counts / len(values), values, axes=1)
+    means = np.tensordot(counts, values, axes=1) / len(values)
     low, high = np.percentile(means, [2.5, 97.5], axis=0)
     return low, high
 
