@@ -97,19 +97,28 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = {
         "two_task": "branchsearch.affinity.two_task:TWO_TASK",
     },
     "sampler": {
+        "evolution": "branchsearch.search.samplers.evolution:evolution",
+        "exhaustive": "branchsearch.search.samplers.exhaustive:exhaustive",
         "nsga2": "branchsearch.search.samplers.stock:nsga2",
+        "optuna:": "branchsearch.search.samplers.stock:optuna_sampler",
+        "optunahub:": "branchsearch.search.samplers.hub:optunahub_sampler",
         "random": "branchsearch.search.samplers.stock:random",
+        "random_tree": "branchsearch.search.samplers.random_tree:random_tree",
         "ranked": "branchsearch.search.samplers.ranked:ranked_by_affinity",
         "tpe": "branchsearch.search.samplers.stock:tpe",
     },
     "scheduler": {
         "halving": "branchsearch.search.early_stopping:halving",
+        "learning_curve": "branchsearch.search.learning_curve:learning_curve",
         "none": "branchsearch.search.early_stopping:never",
     },
 }
 
 #: Families whose names say what code to import; never taken from anybody but the machine's user.
-LOCAL: Mapping[str, frozenset[str]] = {"backbone": frozenset({"fx:"})}
+LOCAL: Mapping[str, frozenset[str]] = {
+    "backbone": frozenset({"fx:"}),
+    "sampler": frozenset({"optunahub:"}),
+}
 
 
 class UnknownName(ValueError):

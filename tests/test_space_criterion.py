@@ -143,7 +143,7 @@ def test_the_forms_differ_by_the_number_of_branches():
 
 
 def test_an_unknown_form_is_refused():
-    with pytest.raises(ValueError, match="one of mean, sum, not 'max'"):
+    with pytest.raises(ValueError, match="one of mean, sum, gain, not 'max'"):
         ranking(Space.of("ab", 1), np.ones((1, 2, 2)), form="max")
 
 

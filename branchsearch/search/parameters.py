@@ -5,6 +5,7 @@ See ``branchsearch.space.encoding``; depths count the stages at which branches m
 
 from collections.abc import Mapping
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Any
 
 from optuna.distributions import IntDistribution
@@ -15,13 +16,14 @@ from branchsearch.space.space import Space
 from branchsearch.tree import Tree
 
 
-def distributions(space: Space) -> dict[str, IntDistribution]:
+@lru_cache(maxsize=64)  # a study is read trial by trial
+def distributions(space: Space) -> Mapping[str, IntDistribution]:
     """The 2 (T - 1) integers that name a tree of the space, and their ranges."""
     ranges = {}
     for number, task in enumerate(space.tasks[1:]):
         ranges[f"mate_{task}"] = IntDistribution(0, number)
         ranges[f"depth_{task}"] = IntDistribution(0, space.free_stages)
-    return ranges
+    return MappingProxyType(ranges)
 
 
 def params_of(space: Space, tree: Tree) -> dict[str, int]:

@@ -7,7 +7,7 @@ something only among trees under one budget. In the additive form a stage is the
 branches, and the solver can weigh it against any cost.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from itertools import combinations
 from statistics import fmean
@@ -16,6 +16,7 @@ import numpy as np
 
 from branchsearch.space import lattice, program
 from branchsearch.space.beam import beam
+from branchsearch.space.best_first import best_first, place
 from branchsearch.space.solver import pareto_front
 from branchsearch.space.space import Space
 from branchsearch.space.stagewise import StageScore, additive
@@ -74,39 +75,79 @@ def sum_of_worst(tasks: Sequence[str], affinity: np.ndarray) -> StageScore:
     return additive(worst_pair(tasks, affinity))
 
 
+def sum_of_gains(tasks: Sequence[str], affinity: np.ndarray) -> StageScore:
+    """What the tasks of a branch gain from each other, over all pairs, with the sign changed.
+
+    With what two-task trainings give as affinity, that is the two-task estimate of a tree, up to a
+    factor and a constant, see ``branchsearch.affinity.two_task``.
+    """
+    both = (affinity + affinity.transpose(0, 2, 1)) / 2
+    places = {task: place for place, task in enumerate(tasks)}
+
+    @cache
+    def lost(stage: int, branch: frozenset[str]) -> float:
+        pairs = combinations(sorted(places[task] for task in branch), 2)
+        return -sum(float(both[stage, i, j]) for i, j in pairs)
+
+    return additive(lost)
+
+
 #: The forms of the criterion, by name.
 FORMS: Mapping[str, Callable[[Sequence[str], np.ndarray], StageScore]] = {
     "mean": mean_of_worst,
     "sum": sum_of_worst,
+    "gain": sum_of_gains,
 }
 
 
 def ranked(trees: Iterable[Tree], score: StageScore) -> list[Tree]:
     """Trees by rising score; among equals, those that share more come first."""
-    return sorted(trees, key=lambda tree: (round(score.of(tree), 12), tree.widths, str(tree)))
+    return sorted(trees, key=lambda tree: place(tree, score))
 
 
 def ranking(space: Space, affinity: np.ndarray, *, form: str = "mean") -> list[Tree]:
-    """The trees of a space by rising dissimilarity, as many as can be found.
+    """The trees of a space by rising dissimilarity, as many as can be found at once.
 
     All of them in spaces of up to 100,000 trees. Beyond, in the form of a mean, the best of every
     sequence of widths, exact up to ``MOST_TASKS`` tasks of ``branchsearch.space.lattice``; in the
-    form of a sum the best for each cost, exact up to ``MOST_TASKS`` of
+    forms that add up the best for each cost, exact up to ``MOST_TASKS`` of
     ``branchsearch.space.program``; with more tasks what a beam search finds for each cost.
 
     Raises:
         ValueError: The form is not one of ``FORMS``.
     """
-    if form not in FORMS:
-        raise ValueError(f"the criterion is one of {', '.join(FORMS)}, not {form!r}")
-    score = FORMS[form](space.tasks, affinity)
-    if space.countable and space.count() <= _LISTED:
+    score = _score(space, affinity, form)
+    if _is_listed(space):
         return ranked(space, score)
     prices = space.limits.bounds[0].prices if space.limits.bounds else (1,) * space.stages
     if form == "mean" and len(space.tasks) <= lattice.MOST_TASKS:
         found = lattice.best_per_widths(score, prices, space)
-    elif form == "sum" and len(space.tasks) <= program.MOST_TASKS:
+    elif form != "mean" and len(space.tasks) <= program.MOST_TASKS:
         found = pareto_front(score.branch, lambda stage, _: prices[stage], space)
     else:
         found = beam(score, lambda stage, _: prices[stage], space)
     return ranked((point.tree for point in found), score)
+
+
+def in_order(space: Space, affinity: np.ndarray, *, form: str = "mean") -> Iterator[Tree]:
+    """The same lazily and without an end before the space's: what ``ranking`` finds, and then on.
+
+    Spaces of more than 100,000 trees are not listed: from the trees of ``ranking`` it goes on to
+    their neighbours, best first, see ``branchsearch.space.best_first``. The first tree is the best
+    of all wherever ``ranking`` is exact.
+    """
+    start = ranking(space, affinity, form=form)
+    if _is_listed(space) or not start:
+        yield from start
+    else:
+        yield from best_first(start, _score(space, affinity, form), space)
+
+
+def _score(space: Space, affinity: np.ndarray, form: str) -> StageScore:
+    if form not in FORMS:
+        raise ValueError(f"the criterion is one of {', '.join(FORMS)}, not {form!r}")
+    return FORMS[form](space.tasks, affinity)
+
+
+def _is_listed(space: Space) -> bool:
+    return space.countable and space.count() <= _LISTED

@@ -155,6 +155,8 @@ class Space:
 
     def widen(self, tree: Tree) -> Tree:
         """Build the tree that a tree over the free stages alone stands for."""
+        if all(self.may_split):
+            return tree
         rows = iter(tree.branches)
         row: Sequence[int] = (0,) * len(self.tasks)
         labels = [row := next(rows) if may_split else row for may_split in self.may_split]
@@ -162,6 +164,8 @@ class Space:
 
     def narrow(self, tree: Tree) -> Tree:
         """Undo ``widen``: only the rows at which branches may part."""
+        if all(self.may_split):
+            return tree
         kept = [
             row for row, may_split in zip(tree.branches, self.may_split, strict=True) if may_split
         ]

@@ -1,6 +1,7 @@
 """Makes any sampler propose each allowed tree once."""
 
 from collections.abc import Sequence
+from copy import copy
 from random import Random
 from typing import Any
 
@@ -9,17 +10,23 @@ from optuna.samplers import BaseSampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
-from branchsearch.search.outcome import known_trees
-from branchsearch.search.parameters import distributions, params_of, tree_of
+from branchsearch.search.candidate import (
+    Candidate,
+    candidate_of,
+    drawn,
+    params_of_candidate,
+    ranges,
+)
 from branchsearch.search.problem import Problem
-from branchsearch.space.space import EmptySpace
-from branchsearch.tree import Tree
+from branchsearch.search.tried import known_candidates
+from branchsearch.search.tuned import Choices
+from branchsearch.space.space import EmptySpace, Space
 
 #: So many proposals in a row that are known or over the budget, and one is taken at random.
 PATIENCE = 20
 
-#: Spaces up to this size are listed to find the trees that are left; larger ones are drawn from,
-#: and so often in vain before they count as exhausted.
+#: Spaces up to this size are listed to find the trees that are left, once few are left; larger ones
+#: are drawn from, and so often in vain before they count as exhausted.
 _LISTED, _DRAWN = 100_000, 1_000
 
 
@@ -30,9 +37,10 @@ class SpaceExhausted(Exception):
 class FreshSampler(BaseSampler):
     """Asks another sampler until it names an allowed tree without a trial.
 
-    After ``PATIENCE`` proposals in vain a tree is drawn uniformly from those that are left. Neither
-    repeats nor trees over the budget reach the study, so whatever learns from it sees trainings
-    only. Keeps nothing of its own.
+    Where more than the tree is tuned, a tree with other choices is another one. After ``PATIENCE``
+    proposals in vain one is drawn uniformly from those that are left. Neither repeats nor trees
+    over the budget reach the study, so whatever learns from it sees trainings only. Keeps nothing
+    of its own.
 
     Args:
         inner: Proposes.
@@ -48,9 +56,9 @@ class FreshSampler(BaseSampler):
     def infer_relative_search_space(
         self, study: Study, trial: FrozenTrial
     ) -> dict[str, BaseDistribution]:
-        """The parameters that name a tree, and what else the inner sampler proposes at once."""
+        """The parameters that name a candidate, and what else the inner sampler proposes."""
         relative = self._inner.infer_relative_search_space(study, trial)
-        return {**relative, **distributions(self._problem.space)}
+        return {**relative, **ranges(self._problem)}
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
@@ -62,19 +70,15 @@ class FreshSampler(BaseSampler):
         """
         if "fixed_params" in trial.system_attrs:
             return {}  # the tree was chosen when the trial was enqueued
-        space = self._problem.space
-        known = known_trees(study, space, but=trial.number)
-        relative = self._inner.infer_relative_search_space(study, trial)
+        known = known_candidates(study, self._problem, but=trial.number)
         proposal: dict[str, Any] = {}
         for _ in range(PATIENCE):
-            proposal = self._inner.sample_relative(study, trial, relative)
-            for name, values in distributions(space).items():
-                if name not in proposal:
-                    proposal[name] = self._inner.sample_independent(study, trial, name, values)
-            tree = tree_of(space, proposal)
-            if tree not in known and self._problem.allows(tree):
+            proposal = self._proposal(study, trial)
+            candidate = candidate_of(self._problem, proposal)
+            if candidate not in known and self._problem.allows(candidate.tree, candidate.choices):
                 return proposal
-        return {**proposal, **params_of(space, self._left_over(known))}
+        left = self._left_over(known)
+        return {**proposal, **params_of_candidate(self._problem, left)}
 
     def sample_independent(
         self,
@@ -101,18 +105,56 @@ class FreshSampler(BaseSampler):
         """Pass on that a trial ended."""
         self._inner.after_trial(study, trial, state, values)
 
-    def _left_over(self, known: set[Tree]) -> Tree:
-        allowed = self._problem.allowed
-        if allowed.countable and allowed.count() <= _LISTED:
-            left = [tree for tree in allowed if tree not in known]
-            if not left:
-                raise SpaceExhausted(f"all {len(known)} allowed trees have a trial")
-            return self._random.choice(left)
+    def _proposal(self, study: Study, trial: FrozenTrial) -> dict[str, Any]:
+        """Every parameter of a candidate, drawn one after another as Optuna would."""
+        relative = self._inner.infer_relative_search_space(study, trial)
+        proposal = self._inner.sample_relative(study, trial, relative)
+        so_far = copy(trial)  # some samplers look at what was drawn before
+        so_far.params, so_far.distributions = dict(trial.params), dict(trial.distributions)
+        for name, values in ranges(self._problem).items():
+            if name not in proposal:
+                proposal[name] = self._inner.sample_independent(study, so_far, name, values)
+            so_far.params[name], so_far.distributions[name] = proposal[name], values
+        return proposal
+
+    def _left_over(self, known: set[Candidate]) -> Candidate:
+        """One of those that are left, each with the same probability where they can be counted."""
+        counted = self._counted()
+        if counted is None:
+            return self._drawn(known)
+        total = sum(space.count() for _, space in counted)
+        taken = sum(self._problem.allows(one.tree, one.choices) for one in known)
+        if taken < total / 2:  # half of the draws hit on average, and listing takes longer
+            return self._drawn(known)
+        left = [
+            candidate
+            for choices, space in counted
+            for tree in space
+            if (candidate := Candidate(tree, choices)) not in known
+        ]
+        if not left:
+            raise SpaceExhausted(f"all {total} allowed trees have a trial")
+        return self._random.choice(left)
+
+    def _counted(self) -> list[tuple[Choices, Space]] | None:
+        """Every combination of choices with the trees it allows; None for too many to list."""
+        tuned = self._problem.tuned
+        combinations = [()] if tuned is None else tuned.combinations(_LISTED)
+        counted, total = [], 0
+        for choices in combinations or ():
+            space = self._problem.allowed_with(choices)
+            total += space.count() if space.countable else _LISTED + 1
+            if total > _LISTED:
+                return None
+            counted.append((choices, space))
+        return counted if combinations is not None else None
+
+    def _drawn(self, known: set[Candidate]) -> Candidate:
         for _ in range(_DRAWN):
             try:
-                tree = allowed.sample(self._random)
+                candidate = drawn(self._problem, self._random)
             except EmptySpace as none:
                 raise SpaceExhausted(str(none)) from none
-            if tree not in known:
-                return tree
+            if candidate not in known:
+                return candidate
         raise SpaceExhausted(f"{_DRAWN} trees drawn at random all have a trial")
