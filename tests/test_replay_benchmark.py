@@ -1,0 +1,116 @@
+"""The benchmark of samplers, its tables and figures, and the page that shows them."""
+
+import json
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from benchmarks import taskgrouping
+from benchmarks.lines import Line, Panel, picture
+from benchmarks.replay import AT, GROUPINGS, START, ratio
+from branchsearch.cli.main import app
+from branchsearch.search.replay.replay import Replayed
+from branchsearch.search.replay.table import read_table
+from branchsearch.tree import Tree
+
+ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "docs" / "replay.md"
+
+
+def test_the_benchmark_ends_with_its_figures():
+    command = [sys.executable, "-m", "benchmarks.replay", "--quick"]
+    done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
+    *lines, last = done.stdout.splitlines()
+    assert json.loads(last)["name"] == "replay"
+    assert json.loads(last)["seconds"] > 0
+    assert any(line.startswith("| random_tree |") for line in lines)
+
+
+def test_the_commands_of_the_page_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    page = PAGE.read_text()
+    [table] = re.findall(r"```csv\n(.*?)```", page, re.S)
+    Path("table.csv").write_text(table)
+    commands = re.findall(r"^branchsearch (.*)$", page, re.M)
+    assert len(commands) == 4
+    for command in commands:
+        result = CliRunner().invoke(app, shlex.split(command))
+        assert result.exit_code == 0, (command, result.exception, result.stderr)
+
+
+def replayed(regret: list[float]) -> Replayed:
+    """Repeats with a regret at the place that samplers are compared at."""
+    each = np.zeros((len(regret), AT - START + 1))
+    each[:, -1] = regret
+    return Replayed(each, *(np.zeros(len(regret)) for _ in range(3)))
+
+
+def test_the_ratio_is_to_the_best_of_the_peers():
+    found = {
+        "tree_gp": replayed([1, 1]),
+        "random": replayed([4, 8]),
+        "tpe": replayed([2, 6]),
+        "nsga2": replayed([9, 9]),
+    }
+    middle, low, high = ratio(found)
+    assert middle == 1 / 4
+    assert low == pytest.approx(1 / 6)  # of the second repeat alone
+    assert high == pytest.approx(1 / 2)
+
+
+def test_a_picture_has_a_line_and_a_band_for_each_sampler_in_each_panel():
+    line = Line([2.0, 1.0], [1.0, 0.0], [3.0, 2.0])
+    drawn = picture(
+        [Panel("one", 4, {"a": line, "b & c": line}), Panel("two", 4, {"a": line})],
+        {"a": "#000000", "b & c": "#ff0000"},
+        across="trainings",
+        up="regret",
+    )
+    bands = [e for e in ET.fromstring(drawn).iter() if e.tag.endswith("polygon")]
+    assert [band.get("fill") for band in bands] == ["#000000", "#ff0000", "#000000"]
+
+
+def grouped(folder: Path) -> Path:
+    """Losses of two tasks, together and alone."""
+    rows = [
+        ("a+b", "full", "a", 4),
+        ("a+b", "full", "b", 2),
+        ("a", "full", "a", 3),
+        ("a", "half_size_single", "a", 9),
+        ("b", "full", "b", 1),
+    ]
+    head = "setting,split,task_subset,network,task,loss_lower_is_better\n"
+    lines = [f"s,{split},{','.join(map(str, row))}\n" for split in ("val", "test") for row in rows]
+    path = folder / taskgrouping.FILE
+    path.write_text(head + "".join(lines))
+    return path
+
+
+def test_groups_become_branches_and_losses_scores(tmp_path: Path):
+    [path] = taskgrouping.convert(grouped(tmp_path), tmp_path)
+    table = read_table(path)
+    assert path.stem == "s"
+    assert dict(zip(map(str, table.trees), table.quality.tolist(), strict=True)) == {
+        "a+b": -3,
+        "a,b": -2,
+    }
+    assert table.costs["networks"].tolist() == [1, 2]
+
+
+@pytest.mark.skipif(not (GROUPINGS / taskgrouping.FILE).is_file(), reason="data not here")
+def test_the_published_groupings_are_four_tables_of_all_partitions(tmp_path: Path):
+    paths = taskgrouping.convert(GROUPINGS / taskgrouping.FILE, tmp_path)
+    assert len(paths) == 4
+    for path in paths:
+        table = read_table(path)
+        assert len(table.trees) == 52  # the partitions of five tasks
+    first = read_table(paths[0])
+    together = first.trees.index(Tree.share_all(first.tasks, 1))
+    assert -5 * first.quality[together] == pytest.approx(0.50761)  # as published
