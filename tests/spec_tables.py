@@ -19,6 +19,7 @@ def rows(spec: type[BaseModel], prefix: str = "", but: tuple[str, ...] = ()) -> 
         inner = _model_in(field.annotation)
         if inner is not None and name not in but:
             many = "[]" if "tuple" in str(field.annotation) else ""
+            many = ".<path>" if str(field.annotation).startswith("dict") else many
             yield from rows(inner, f"{prefix}{name}{many}.", but)
 
 

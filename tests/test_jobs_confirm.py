@@ -1,7 +1,10 @@
+from dataclasses import replace
+
 import numpy as np
 
-from branchsearch.jobs.confirm import Repeats, as_json, best_trees, choose
+from branchsearch.jobs.confirm import Repeats, as_json, best_candidates, choose, named
 from branchsearch.report.findings import Findings, TrialResult
+from branchsearch.search.candidate import Candidate
 from branchsearch.space.cost import Cost
 from branchsearch.task import Direction, Task
 from branchsearch.tree import Tree
@@ -57,6 +60,22 @@ def test_the_front_comes_first_and_the_next_best_fill_up():
         ("a+b,c", "stopped", 9.0, 5),  # might have become anything
     )
     trees = [Tree.parse(text) for text in ("a,b,c", "a+b+c", "a,b+c")]
-    assert best_trees(findings, 2) == trees[:2]
-    assert best_trees(findings, 9) == trees
-    assert best_trees(findings, 2, but=trees[1]) == [trees[0], trees[2]]
+    best = [Candidate(tree) for tree in trees]
+    assert best_candidates(findings, 2) == best[:2]
+    assert best_candidates(findings, 9) == best
+    assert best_candidates(findings, 2, but=best[1]) == [best[0], best[2]]
+
+
+def test_a_tree_is_confirmed_once_with_the_best_of_its_choices():
+    plain = found(
+        ("a+b", "complete", 1.0, 10), ("a+b", "complete", 3.0, 10), ("a,b", "complete", 2.0, 20)
+    )
+    rates = [(("rate", rate),) for rate in (0.1, 0.2, 0.3)]
+    trials = [replace(t, choices=rate) for t, rate in zip(plain.trials, rates, strict=True)]
+    findings = replace(plain, trials=trials)
+    best = Candidate(Tree.parse("a+b"), rates[1])
+    other = Candidate(Tree.parse("a,b"), rates[2])
+    assert best_candidates(findings, 5) == [best, other]
+    # what is passed over is the tree with those choices, not with any
+    assert best_candidates(findings, 5, but=best) == [other, replace(best, choices=rates[0])]
+    assert named(best) == "a+b with rate 0.2"

@@ -89,7 +89,7 @@ def source(
         objectives=objectives,
         sampler=sampler,
         rule=rule,
-        training=training,
+        training=lambda candidate: training(candidate.tree),
         gains=lambda metrics: {task: 2 * metric for task, metric in metrics.items()},
         first=first,
         trials=trials,
@@ -179,6 +179,7 @@ def test_a_trial_says_what_it_was_and_what_came_out(stored: Study):
         "task/b": 0.5,
         "gain/a": 4.0,
         "gain/b": 1.0,
+        "curves": {"a": [4.0] * EPOCHS, "b": [1.0] * EPOCHS},
         "outcome": "complete",
     }
     assert trial.constraints == {"parameters": -10.0}

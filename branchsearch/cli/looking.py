@@ -1,5 +1,7 @@
 """Commands that show what jobs have found; they change nothing."""
 
+from collections import defaultdict
+from textwrap import indent
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -15,8 +17,11 @@ from branchsearch.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from branchsearch.jobs.home import Home
     from branchsearch.jobs.job import Job
+    from branchsearch.jobs.ledger import Attempt
     from branchsearch.report.findings import TrialResult
 
 
@@ -50,6 +55,8 @@ def show(
     opened, seen = find_job(home, job)
     found = seen.job
     stands = standing(seen)
+    budget, attempts = seen.budget, opened.store.attempts(found.id)
+    steps = {attempt.step: [a for a in attempts if a.step == attempt.step] for attempt in attempts}
     print_out(
         {
             "id": found.id,
@@ -66,6 +73,14 @@ def show(
                 "failed": stands.failed,
             },
             "best_delta_percent": stands.best,
+            "budget": {
+                name: limit for name, limit in budget.model_dump().items() if limit is not None
+            },
+            "ledger": _spent(attempts, budget.cost_per_hour),
+            "ledger_by_step": [
+                {"step": step, **_spent(of_step, budget.cost_per_hour)}
+                for step, of_step in steps.items()
+            ],
             "folder": str(seen.folder),
             "created": found.created.isoformat(timespec="seconds"),
             "changed": found.changed.isoformat(timespec="seconds"),
@@ -80,8 +95,12 @@ def trials(
     """List a job's trials."""
     from branchsearch.cli.output import show
 
-    _, seen = find_job(home, job)
-    rows = [
+    opened, seen = find_job(home, job)
+    ledger: dict[str, list[Attempt]] = defaultdict(list)
+    for attempt in opened.store.attempts(seen.job.id):
+        if attempt.step == "search":
+            ledger[attempt.key].append(attempt)
+    rows: list[dict[str, Any]] = [
         {
             "number": trial.number,
             "outcome": str(trial.outcome),
@@ -90,11 +109,42 @@ def trials(
             "parameters": trial.parameters,
             "multiply_adds": trial.multiply_adds,
             "seconds": trial.seconds,
+            "ledger": _spent(ledger[str(trial.number)], seen.budget.cost_per_hour),
             "tree": str(trial.tree),
+            **({"choices": dict(trial.choices)} if seen.checked.tuned else {}),
         }
         for trial in seen.trials()
     ]
+    if output is Output.TABLE:  # a table has no place for mappings
+        for row in rows:
+            row |= row.pop("choices", {})
+            taken = row.pop("ledger")
+            row |= {"attempts": taken["attempts"], "held": taken["seconds"], "cost": taken["cost"]}
     show(rows, output)
+
+
+def logs(
+    job: JobArgument,
+    trial: Annotated[
+        int | None, typer.Option("--trial", help="Of this one alone, in full.")
+    ] = None,
+    home: HomeOption = DEFAULT_HOME,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Show what happened to a job, or to one of its trials."""
+    from branchsearch.cli.output import show
+    from branchsearch.jobs.log import NothingLogged, job_log, read, trial_log
+
+    _, seen = find_job(home, job)
+    events = read(job_log(seen.folder) if trial is None else trial_log(seen.folder, trial))
+    if not events:
+        of = "" if trial is None else f"trial {trial} of "
+        raise NothingLogged(f"nothing is logged of {of}job {seen.job.id}")
+    if output is Output.JSON:
+        show(events, output)
+        return
+    for event in events:
+        typer.echo(_line(event))
 
 
 def best(
@@ -113,6 +163,7 @@ def best(
             if chosen is None
             else {
                 "tree": str(chosen.tree),
+                **({"choices": dict(chosen.choices)} if chosen.choices else {}),
                 "test_delta_percent": list(chosen.deltas),
                 "parameters": chosen.parameters,
                 "multiply_adds": chosen.multiply_adds,
@@ -155,12 +206,28 @@ def why(
         show(as_rows(points), output)
 
 
+def _line(event: "Mapping[str, Any]") -> str:
+    facts = {name: fact for name, fact in event.items() if name not in ("at", "event", "trace")}
+    said = " ".join(f"{name}={fact}" for name, fact in facts.items())
+    trace = indent(f"\n{event['trace'].rstrip()}", "    ") if "trace" in event else ""
+    return f"{event['at']} {event['event']} {said}{trace}"
+
+
+def _spent(attempts: "list[Attempt]", cost_per_hour: float | None) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    from branchsearch.jobs.ledger import spent
+
+    return asdict(spent(attempts, cost_per_hour))
+
+
 def _on_front(trial: "TrialResult") -> dict[str, Any]:
     return {
         "number": trial.number,
         "delta": trial.delta,
         "parameters": trial.parameters,
         "tree": str(trial.tree),
+        **({"choices": dict(trial.choices)} if trial.choices else {}),
     }
 
 

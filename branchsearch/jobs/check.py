@@ -1,9 +1,13 @@
 """Whether the parts of a spec fit together, found out before anything runs or is written."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
+
+import numpy as np
+from pydantic import ValidationError
 
 from branchsearch import catalog
 from branchsearch.affinity.features import FEWEST
@@ -19,13 +23,19 @@ from branchsearch.jobs.training import (
     build_heads,
     code_version,
 )
+from branchsearch.jobs.tuned import BACKBONE, Choosing, NotTunable, applied, choosings
 from branchsearch.model.cost import cost_table
-from branchsearch.space.cost import CostTable, fits
+from branchsearch.search.problem import Problem
+from branchsearch.search.tuned import Choices, Tuned
+from branchsearch.space.cost import Cost, CostTable, fits
 from branchsearch.space.extremes import extremes
 from branchsearch.space.space import Space
 from branchsearch.task import KINDS, Task
 from branchsearch.train.recipe import Recipe
 from branchsearch.tree import Tree
+
+#: So many backbones may be chosen among.
+_BACKBONES = 64
 
 
 class _Misfit(ValueError):
@@ -101,16 +111,52 @@ class CheckedJob:
         spec: As it was read.
         space: What it searches.
         first: Trees asked for by hand.
+        choosings: What is tuned beside the tree, by path.
+        backbones: The space with each combination of choices that change the backbone.
     """
 
     spec: JobSpec
     space: CheckedSpace
     first: tuple[Tree, ...]
+    choosings: Mapping[str, Choosing] = field(default_factory=dict)
+    backbones: Mapping[Choices, CheckedSpace] = field(default_factory=dict)
 
-    def allows(self, tree: Tree) -> bool:
+    @cached_property
+    def tuned(self) -> Tuned | None:
+        """What is searched beside the tree."""
+        if not self.choosings:
+            return None
+        return Tuned(
+            ranges={path: one.distribution for path, one in self.choosings.items()},
+            own=tuple((path, self.choosings[path].own) for path in sorted(self.choosings)),
+            costs=lambda choices: self.backbones[of_backbone(choices)].costs,
+        )
+
+    def chosen(self, choices: Choices) -> "CheckedJob":
+        """The job in which all choices are written down; nothing of it is tuned any more."""
+        if not choices:
+            return self
+        spec = applied(self.spec, self.choosings, choices)
+        space = replace(
+            self.backbones[of_backbone(choices)],
+            spec=spec.space,
+            tasks=spec.space.sorted_tasks(),
+        )
+        return replace(self, spec=spec, space=space, choosings={}, backbones={})
+
+    def without_early_stopping(self) -> Self:
+        """The same job, but every trial is trained to its end."""
+        fidelity = self.spec.fidelity.model_copy(update={"scheduler": "none"})
+        return replace(self, spec=self.spec.model_copy(update={"fidelity": fidelity}))
+
+    def cost(self, tree: Tree, choices: Choices = ()) -> Cost:
+        """What a tree costs with what is chosen beside it."""
+        costs = self.tuned.costs(choices) if self.tuned and choices else self.space.costs
+        return costs.of(tree)
+
+    def allows(self, tree: Tree, choices: Choices = ()) -> bool:
         """Whether a tree is in the space and within the budget."""
-        space = self.space
-        return tree in space.space and fits(space.costs.of(tree), self.spec.upper_bounds)
+        return tree in self.space.space and fits(self.cost(tree, choices), self.spec.upper_bounds)
 
 
 def check_job(source: str | Path | Mapping[str, Any] | JobSpec) -> CheckedJob:
@@ -167,7 +213,69 @@ def _checked_job(spec: JobSpec) -> CheckedJob:
             first.append(check_tree(space.space, text))
         except ValueError as error:
             raise _Misfit(("trees", number), str(error)) from None
-    return CheckedJob(spec, space, tuple(first))
+    job = CheckedJob(spec, space, tuple(first), *_checked_tuned(spec, space))
+    _check_sampler(job)
+    return job
+
+
+def _checked_tuned(
+    spec: JobSpec, space: CheckedSpace
+) -> tuple[dict[str, Choosing], dict[Choices, CheckedSpace]]:
+    """What is tuned, and the space with every backbone that there is to choose."""
+    try:
+        found = choosings(spec)
+    except NotTunable as error:
+        raise _Misfit(("tuned", *error.path), str(error)) from None
+    of_space = {path: one for path, one in found.items() if path.startswith(BACKBONE)}
+    if of_space and spec.trial.inherit != "scratch":
+        raise _Misfit(
+            ("tuned", next(iter(of_space))),
+            "a network inherits from single-task networks of the job's own backbone, so "
+            f"trial.inherit must be scratch, not {spec.trial.inherit}",
+        )
+    tuned = Tuned(
+        {path: one.distribution for path, one in of_space.items()},
+        tuple((path, of_space[path].own) for path in sorted(of_space)),
+        lambda _: space.costs,
+    )
+    combinations = tuned.combinations(_BACKBONES)
+    if combinations is None:
+        raise _Misfit(
+            ("tuned", next(iter(of_space))),
+            f"backbones are built one by one, so there may be {_BACKBONES} combinations at most",
+        )
+    backbones = {}
+    for choices in combinations:
+        path = ("tuned", choices[0][0]) if choices else ()
+        try:
+            with_these = _checked_space(applied(spec, of_space, choices).space)
+        except (ValidationError, _Misfit) as error:
+            raise _Misfit(path, f"with {dict(choices)}: {error}") from None
+        if with_these.space != space.space:
+            raise _Misfit(
+                path,
+                f"with {dict(choices)} the backbone has {with_these.space.stages} stages; "
+                f"trees have {space.space.stages}",
+            )
+        backbones[choices] = with_these
+    return found, backbones
+
+
+def of_backbone(choices: Choices) -> Choices:
+    """Those that change the backbone, and so what trees cost."""
+    return tuple(choice for choice in choices if choice[0].startswith(BACKBONE))
+
+
+def _check_sampler(job: CheckedJob) -> None:
+    """See that the sampler can be made, before anything is trained for it."""
+    spec, space = job.spec, job.space
+    tasks = len(space.tasks)
+    unknown = np.zeros((space.space.stages, tasks, tasks))
+    problem = Problem(space.space, space.costs, spec.upper_bounds, unknown, job.tuned)
+    try:
+        catalog.find("sampler", spec.sampler.name)(problem, **spec.sampler.args)
+    except (ValueError, TypeError) as error:
+        raise _Misfit(("sampler", "name"), str(error)) from None
 
 
 def _check_budget(spec: JobSpec, space: CheckedSpace) -> None:

@@ -11,6 +11,8 @@ from typing import Any
 
 from branchsearch.report.findings import Findings
 from branchsearch.report.front import feasible, front, gained
+from branchsearch.search.candidate import Candidate
+from branchsearch.search.tuned import Choices, as_text
 from branchsearch.space.cost import Cost
 from branchsearch.task import Task
 from branchsearch.train.scores import delta
@@ -34,6 +36,7 @@ class Repeats:
         test: The same on the test part.
         cost: Of all that it takes to predict every task.
         candidate: Whether it may be handed out: a tree of the space within the budget.
+        choices: What was tuned beside the tree; empty for the job's own.
     """
 
     name: str
@@ -42,20 +45,37 @@ class Repeats:
     test: Sequence[Metrics]
     cost: Cost
     candidate: bool
+    choices: Choices = ()
 
 
-def best_trees(findings: Findings, how_many: int, *, but: Tree | None = None) -> list[Tree]:
+def best_candidates(
+    findings: Findings, how_many: int, *, but: Candidate | None = None
+) -> list[Candidate]:
     """The best trees of the front of Δ and parameters; where it is short, the next best ones.
+
+    Each with what was tuned beside it; a tree comes once, with the best of its choices.
 
     Args:
         findings: With the trials.
         how_many: Fewer where fewer were trained to their end.
-        but: A tree to pass over.
+        but: One to pass over.
     """
     by_gain = sorted(front(findings), key=gained, reverse=True)
     complete = [trial for trial in findings.trials if feasible(findings, trial)]
     by_gain += sorted(complete, key=gained, reverse=True)
-    return list(dict.fromkeys(t.tree for t in by_gain if t.tree != but))[:how_many]
+    best: dict[Tree, Candidate] = {}
+    for trial in by_gain:
+        candidate = Candidate(trial.tree, trial.choices)
+        if candidate != but:
+            best.setdefault(trial.tree, candidate)
+    return list(best.values())[:how_many]
+
+
+def named(candidate: Candidate) -> str:
+    """What a report calls a network: its tree, and what was chosen beside it."""
+    if not candidate.choices:
+        return str(candidate.tree)
+    return f"{candidate.tree} with {as_text(candidate.choices)}"
 
 
 def choose(tasks: Sequence[Task], networks: Sequence[Repeats]) -> tuple[int, int]:
@@ -85,6 +105,7 @@ def as_json(
         {
             "name": network.name,
             "tree": str(network.tree),
+            "choices": dict(network.choices),
             "test": {task.name: [seed[task.name] for seed in network.test] for task in tasks},
             "deltas": [delta(tasks, seed, reference) for seed in network.test],
             "validation_deltas": [delta(tasks, seed, on_validation) for seed in network.validation],

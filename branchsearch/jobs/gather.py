@@ -11,11 +11,15 @@ from optuna.trial import FrozenTrial
 
 from branchsearch.affinity.affinity import Affinity
 from branchsearch.jobs import affinities
+from branchsearch.jobs.budget import budget_of
 from branchsearch.jobs.check import CheckedJob
 from branchsearch.jobs.job import Job
+from branchsearch.jobs.spec import Budget
 from branchsearch.report.findings import Confirmed, Findings, TrialResult
+from branchsearch.search.candidate import choices_of_trial
 from branchsearch.search.outcome import outcome_of
 from branchsearch.search.parameters import tree_of_trial
+from branchsearch.search.tuned import Choices
 from branchsearch.space.cost import Cost
 from branchsearch.tree import Tree
 
@@ -40,13 +44,20 @@ class Seen:
     study: Study
     folder: Path
 
+    @property
+    def budget(self) -> Budget:
+        """As it was raised."""
+        return budget_of(self.checked.spec.budget, self.job)
+
     def trials(self) -> list[TrialResult]:
         """Every trial that has a tree, by number."""
         results = []
         for trial in self.study.get_trials(deepcopy=False):
             tree = tree_of_trial(self.checked.space.space, trial)
             if tree is not None:
-                results.append(_result(trial, tree, self.checked.space.costs.of(tree)))
+                choices = choices_of_trial(self.checked.tuned, trial) or ()
+                cost = self.checked.cost(tree, choices)
+                results.append(_result(trial, tree, choices, cost))
         return results
 
     def affinities(self) -> list[Affinity]:
@@ -72,7 +83,7 @@ class Seen:
         )
 
 
-def _result(trial: FrozenTrial, tree: Tree, cost: Cost) -> TrialResult:
+def _result(trial: FrozenTrial, tree: Tree, choices: Choices, cost: Cost) -> TrialResult:
     known = trial.user_attrs
     return TrialResult(
         number=trial.number,
@@ -88,6 +99,7 @@ def _result(trial: FrozenTrial, tree: Tree, cost: Cost) -> TrialResult:
         parameters=cost.parameters,
         multiply_adds=cost.multiply_adds,
         seconds=known.get("seconds", 0.0),
+        choices=choices,
     )
 
 
@@ -100,6 +112,7 @@ def _confirmed(entry: Mapping[str, Any]) -> Confirmed:
         parameters=entry["parameters"],
         multiply_adds=entry["multiply_adds"],
         chosen=entry["chosen"],
+        choices=tuple(sorted(entry.get("choices", {}).items())),
     )
 
 

@@ -1,16 +1,132 @@
 """Handing a trained network out: from what is kept of a job to an exported folder."""
 
+import os
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from branchsearch.export.folder import export
+import numpy as np
+import torch
+from torch import nn
+
+from branchsearch import catalog
+from branchsearch.datasets.dataset import Dataset
+from branchsearch.datasets.loading import load
+from branchsearch.export.folder import FolderExists, export
+from branchsearch.export.formats import Calibration
+from branchsearch.export.learning import Learning
+from branchsearch.export.sliced import sliced
+from branchsearch.files import whole_folder
+from branchsearch.jobs.check import check_tree
 from branchsearch.jobs.gather import Seen
 from branchsearch.jobs.training import Training, open_dataset
 from branchsearch.jobs.trainings import Trainings
+from branchsearch.model.branched import BranchedNetwork
+from branchsearch.report.findings import mean_and_spread
+from branchsearch.report.front import front
+from branchsearch.search.tuned import Choices
+from branchsearch.train.judging import judge
+from branchsearch.train.recipe import Recipe
+from branchsearch.tree import Tree
+
+#: Images that the ranges of 8-bit integers are read off.
+_CALIBRATION_IMAGES = 64
 
 
 class NothingToExport(LookupError):
     """The job has no such network, or not yet."""
+
+
+class Weights(StrEnum):
+    """Which weights a network is handed out with."""
+
+    TRAINED = "trained"
+    CONFIRMED = "confirmed"
+    SCRATCH = "scratch"
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network of a job, with the weights that it is handed out with.
+
+    Attributes:
+        name: What to call it.
+        training: What made it, or would make it.
+        weights: Which weights.
+        facts: What is known of it, as ``branchsearch.export.folder.export`` takes it.
+    """
+
+    name: str
+    training: Training
+    weights: Weights
+    facts: Mapping[str, Any]
+
+    def module(self) -> BranchedNetwork:
+        """The network itself."""
+        scratch = self.weights is Weights.SCRATCH
+        return self.training.build() if scratch else self.training.trained()
+
+
+@dataclass(frozen=True)
+class Handing:
+    """How networks are handed out.
+
+    Attributes:
+        formats: See ``branchsearch.export.formats.GRAPHS``.
+        fuse: Whether batch norms go into the convolutions before them, in these formats.
+        tasks: Those to serve; empty for all.
+        overwrite: Replace an earlier export.
+    """
+
+    formats: tuple[str, ...] = ()
+    fuse: bool = False
+    tasks: tuple[str, ...] = ()
+    overwrite: bool = False
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which networks of a job are wanted: the chosen one, or what one of the first three says.
+
+    Attributes:
+        trial: A trial's number.
+        tree: A tree's text.
+        pareto: All on the front of gain and size.
+        weights: Which weights; None for the best there are.
+    """
+
+    trial: int | None = None
+    tree: str | None = None
+    pareto: bool = False
+    weights: Weights | None = None
+
+
+def hand_out_wanted(
+    trainings: Trainings, seen: Seen, wanted: Wanted, to: Path, how: Handing
+) -> list[Path]:
+    """Export the networks of a job that somebody asks for.
+
+    Returns:
+        The folders made: ``to``, or those in it for a front.
+
+    Raises:
+        NothingToExport: There is none.
+        ProofFailed: As ``hand_out``.
+        OSError: As ``hand_out``.
+        ValueError: As ``hand_out``; or it is no tree of the space.
+    """
+    if wanted.pareto:
+        return hand_out_all(on_front(trainings, seen, wanted.weights), seen, to, how)
+    if wanted.tree is not None:
+        network = of_tree(trainings, seen, wanted.tree, wanted.weights)
+    elif wanted.trial is not None:
+        network = of_trial(trainings, seen, wanted.trial, wanted.weights)
+    else:
+        network = chosen(trainings, seen, wanted.weights)
+    return [hand_out(network, seen, to, how)]
 
 
 def export_chosen(trainings: Trainings, seen: Seen, to: Path, *, overwrite: bool = False) -> Path:
@@ -21,19 +137,7 @@ def export_chosen(trainings: Trainings, seen: Seen, to: Path, *, overwrite: bool
         ProofFailed: The exported network is not the trained one; nothing appears at ``to``.
         OSError: It cannot be written; nothing appears at ``to``.
     """
-    for entry in seen.confirmed():
-        if entry["chosen"]:
-            tree = next(c.tree for c in seen.findings().confirmed if c.chosen)
-            training = trainings.of_confirmation(tree, entry["exported_seed"])
-            facts = {
-                "metrics": {
-                    task: {"test, mean of seeds": sum(v) / len(v), **_by_seed(v)}
-                    for task, v in entry["test"].items()
-                },
-                "delta": entry["deltas"],
-            }
-            return _export(training, seen, to, facts, overwrite)
-    raise NothingToExport(f"job {seen.job.id} has confirmed no network yet; name a trial")
+    return hand_out(chosen(trainings, seen), seen, to, Handing(overwrite=overwrite))
 
 
 def export_trial(
@@ -46,39 +150,235 @@ def export_trial(
         ProofFailed: As ``export_chosen``.
         OSError: As ``export_chosen``.
     """
+    return hand_out(of_trial(trainings, seen, number), seen, to, Handing(overwrite=overwrite))
+
+
+def chosen(trainings: Trainings, seen: Seen, weights: Weights | None = None) -> Network:
+    """The network that the confirmation chose; its confirmed weights unless others are asked for.
+
+    Raises:
+        NothingToExport: The job is not that far, or has no such weights.
+    """
+    for entry in seen.confirmed():
+        if entry["chosen"]:
+            if weights in (None, Weights.CONFIRMED):
+                return _confirmed(trainings, entry, entry["exported_seed"])
+            return _of_tree(trainings, seen, Tree.parse(entry["tree"]), _choices(entry), weights)
+    raise NothingToExport(f"job {seen.job.id} has confirmed no network yet; name a trial")
+
+
+def of_trial(
+    trainings: Trainings, seen: Seen, number: int, weights: Weights | None = None
+) -> Network:
+    """The network of a trial; as the trial trained it unless other weights are asked for.
+
+    Raises:
+        NothingToExport: There is no such trial, or no such weights of it.
+    """
     trial = next((trial for trial in seen.trials() if trial.number == number), None)
     if trial is None:
         raise NothingToExport(f"job {seen.job.id} has no trial {number}")
-    training = trainings.of_trial(trial.tree)
-    if training.kept() is None:
-        raise NothingToExport(
-            f"trial {number} is {trial.outcome}: no trained network is kept of it"
-        )
-    facts = {"metrics": dict(trial.metrics), "delta": trial.delta, "trial": number}
-    return _export(training, seen, to, facts, overwrite)
+    if weights not in (None, Weights.TRAINED):
+        found = _of_tree(trainings, seen, trial.tree, trial.choices, weights)
+    else:
+        training = trainings.of_trial(trial.tree, trial.choices)
+        if training.kept() is None:
+            raise NothingToExport(
+                f"trial {number} is {trial.outcome}: no trained network is kept of it"
+            )
+        facts = {
+            "metrics": {task: {"validation": value} for task, value in trial.metrics.items()},
+            "delta": trial.delta,
+            "limits": ["It was judged on the images that trees were chosen by, not on others."],
+        }
+        found = Network(f"trial {number}", training, Weights.TRAINED, facts)
+    return replace(found, facts={**found.facts, "trial": number})
 
 
-def _export(
-    training: Training, seen: Seen, to: Path, facts: dict[str, Any], overwrite: bool
-) -> Path:
-    dataset = open_dataset(training.dataset, training.home)
-    provenance = {
-        **seen.findings().provenance,
-        "job": seen.job.id,
-        "seed": str(training.seed),
-        "training": training.key,
-    }
-    return export(
-        to,
-        network=training.trained(),
-        tasks=training.tasks,
-        size=seen.checked.space.collection.image_size,
-        mean=dataset.mean,
-        std=dataset.std,
-        facts={**facts, "provenance": provenance},
-        overwrite=overwrite,
+def of_tree(trainings: Trainings, seen: Seen, text: str, weights: Weights | None = None) -> Network:
+    """The network of a tree: confirmed, or else as a trial trained it, unless one is asked for.
+
+    Raises:
+        NothingToExport: There are no such weights of it.
+        ValueError: It is no tree of the job's space.
+    """
+    tree = check_tree(seen.checked.space.space, text)
+    if weights is not None:
+        return _of_tree(trainings, seen, tree, (), weights)
+    for candidate in (Weights.CONFIRMED, Weights.TRAINED):
+        try:
+            return _of_tree(trainings, seen, tree, (), candidate)
+        except NothingToExport:
+            continue
+    raise NothingToExport(
+        f"job {seen.job.id} has trained no {tree}; its untrained network has the weights 'scratch'"
     )
 
 
-def _by_seed(values: list[float]) -> dict[str, float]:
-    return {f"seed {number}": value for number, value in enumerate(values, start=1)}
+def on_front(trainings: Trainings, seen: Seen, weights: Weights | None = None) -> list[Network]:
+    """The networks of the trials that no other beats in both Δ and size.
+
+    Raises:
+        NothingToExport: There is none, or one has no such weights.
+    """
+    numbers = [trial.number for trial in front(seen.findings())]
+    if not numbers:
+        raise NothingToExport(f"job {seen.job.id} has no complete trial yet")
+    return [of_trial(trainings, seen, number, weights) for number in numbers]
+
+
+def hand_out(network: Network, seen: Seen, to: Path, how: Handing) -> Path:
+    """Export a network of a job.
+
+    Raises:
+        ProofFailed: The exported network is not the trained one; nothing appears at ``to``.
+        OSError: It cannot be written; nothing appears at ``to``.
+        ValueError: It has no such tasks, or there are no such formats.
+    """
+    training = served = network.training
+    dataset = open_dataset(training.dataset, training.home)
+    module = network.module()
+    facts = dict(network.facts)
+    if how.tasks:
+        module = sliced(module, how.tasks)
+        served = replace(
+            training,
+            tasks=tuple(task for task in training.tasks if task.name in how.tasks),
+            tree=module.tree,
+        )
+        facts |= {
+            "metrics": {t: m for t, m in facts["metrics"].items() if t in how.tasks},
+            "delta": None,  # a mean over tasks that are not all here
+            "sliced_from": str(training.tree),
+        }
+    found = seen.findings().provenance
+    provenance = {
+        **{name: value for name, value in found.items() if name != "spec"},
+        "spec hash": found.get("spec"),
+        "spec": seen.job.spec,
+        "job": seen.job.id,
+        **({"trial": facts["trial"]} if "trial" in facts else {}),
+        "tree": str(training.tree),
+        "weights": str(network.weights),
+        "seed": str(training.seed),
+        "training": training.key,
+    }
+    name, arguments = training.balancing
+    return export(
+        to,
+        network=module,
+        tasks=served.tasks,
+        size=seen.checked.space.collection.image_size,
+        mean=dataset.mean,
+        std=dataset.std,
+        facts={**facts, "backbone": _named(training.backbone), "provenance": provenance},
+        learning=Learning(_recipe(training, module.tree.tasks), name, arguments),
+        formats=how.formats,
+        fuse=how.fuse,
+        calibration=_calibration(dataset, served) if "onnx_int8" in how.formats else None,
+        overwrite=how.overwrite,
+    )
+
+
+def hand_out_all(networks: Sequence[Network], seen: Seen, to: Path, how: Handing) -> list[Path]:
+    """Export several networks into one new folder, each into one of its own; all or none.
+
+    Raises:
+        FolderExists: Something is at ``to``; several exports are replaced one by one.
+        ProofFailed: As ``hand_out``.
+        OSError: As ``hand_out``.
+    """
+    if os.path.lexists(to):
+        raise FolderExists(f"{to} exists; several networks are exported into a new folder alone")
+    names = [network.name.replace(" ", "_") for network in networks]
+    with whole_folder(to) as work:
+        for name, network in zip(names, networks, strict=True):
+            hand_out(network, seen, work / name, replace(how, overwrite=False))
+    return [to / name for name in names]
+
+
+def _of_tree(
+    trainings: Trainings, seen: Seen, tree: Tree, choices: Choices, weights: Weights | None
+) -> Network:
+    if weights is Weights.SCRATCH:
+        training = trainings.of_trial(tree, choices)
+        facts = {
+            "metrics": {},
+            "limits": ["It is not trained: its weights are those that a training starts from."],
+        }
+        return Network(f"{tree}, untrained", training, Weights.SCRATCH, facts)
+    if weights is Weights.CONFIRMED:
+        seeds = trainings.confirmation_seeds
+        for entry in seen.confirmed()[1:]:  # the first are the single-task networks
+            if Tree.parse(entry["tree"]) == tree and _choices(entry) == tuple(choices):
+                deltas = entry["validation_deltas"]
+                return _confirmed(trainings, entry, seeds[deltas.index(max(deltas))])
+        raise NothingToExport(f"job {seen.job.id} has not confirmed {tree}")
+    for trial in seen.trials():
+        if trial.tree == tree and tuple(trial.choices) == tuple(choices):
+            try:
+                return of_trial(trainings, seen, trial.number)
+            except NothingToExport:
+                continue
+    raise NothingToExport(f"job {seen.job.id} has trained no {tree} to its end")
+
+
+def _confirmed(trainings: Trainings, entry: Mapping[str, Any], seed: int) -> Network:
+    tree = Tree.parse(entry["tree"])
+    training = trainings.of_confirmation(tree, seed, _choices(entry))
+    facts = {
+        "metrics": {
+            task: {
+                **dict(zip(("mean", "spread"), mean_and_spread(values), strict=True)),
+                **{f"seed {number}": value for number, value in enumerate(values, start=1)},
+            }
+            for task, values in entry["test"].items()
+        },
+        "delta": entry["deltas"],
+        "measured_on": "test",
+        **({"choices": dict(_choices(entry))} if _choices(entry) else {}),
+    }
+    return Network(entry["name"], training, Weights.CONFIRMED, facts)
+
+
+def _choices(entry: Mapping[str, Any]) -> Choices:
+    """What was tuned beside the tree."""
+    return tuple(sorted(entry.get("choices", {}).items()))
+
+
+def _named(component: tuple[str, Mapping[str, Any]]) -> dict[str, Any]:
+    name, arguments = component
+    return {"name": name, "args": dict(arguments)}
+
+
+def _recipe(training: Training, tasks: Collection[str]) -> Recipe:
+    floors = {name: at for name, at in training.recipe.floors.items() if name in tasks}
+    return replace(training.recipe, floors=floors)
+
+
+def _calibration(dataset: Dataset, training: Training) -> Calibration:
+    """Training images to find ranges with, and the test part to see what that costs."""
+    train, test = dataset.parts["train"], dataset.parts["test"]
+    chosen = np.linspace(0, len(train) - 1, min(len(train), _CALIBRATION_IMAGES)).astype(int)
+    cpu = torch.device("cpu")
+
+    def judged(network: nn.Module) -> dict[str, float]:
+        return judge(
+            network,
+            names=training.tree.tasks,
+            part=test,
+            load=lambda part, positions, _: load(
+                part,
+                positions,
+                labels={task.name: dataset.labels[task.name] for task in training.tasks},
+                prepare=dataset.prepare,
+                device=cpu,
+            ),
+            metrics={
+                task.name: partial(catalog.find("metric", task.metric), task)
+                for task in training.tasks
+            },
+            device=cpu,
+        )
+
+    return Calibration(torch.from_numpy(np.array(train.images[chosen])), judged)

@@ -97,7 +97,8 @@ def plan(job: CheckedJob) -> Plan:
     cheapest, dearest = _measured(job, narrowest), _measured(job, widest)
     within = trees.within(space.costs, spec.upper_bounds)
     allowed = within.count() if within.countable else None
-    trials = spec.budget.max_trials if allowed is None else min(spec.budget.max_trials, allowed)
+    once = allowed is not None and not spec.tuned  # else a tree may come again with other choices
+    trials = min(spec.budget.max_trials, allowed or 0) if once else spec.budget.max_trials
     confirmed = min(spec.confirm.trees, trials) + 1
 
     steps = -(-space.collection.counts["train"] // spec.trial.batch_size)

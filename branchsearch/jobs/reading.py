@@ -167,7 +167,7 @@ def _message(kind: type[BaseModel], fault: Mapping[str, Any]) -> str:
 
 def _model_at(kind: type[BaseModel], path: Iterable[str | int]) -> type[BaseModel]:
     for part in path:
-        if isinstance(part, str):
+        if isinstance(part, str) and part in kind.model_fields:  # else a key of a mapping
             kind = _model_in(kind.model_fields[part].annotation) or kind
     return kind
 

@@ -234,12 +234,19 @@ class AffinitySpec(_Spec):
 class Fidelity(_Spec):
     """Which trials are stopped early."""
 
-    scheduler: Literal["halving", "none"] = Field(
+    scheduler: Literal["halving", "learning_curve", "none"] = Field(
         default="halving",
-        description="halving: at epoch min, min·eta, ... only the best 1/eta go on; or none",
+        description="halving: at epoch min, min·eta, ... only the best 1/eta go on; "
+        "learning_curve: from epoch min on whoever will hardly become the best ends; or none",
     )
     min: int = Field(default=2, ge=1, description="epochs before the first comparison")
-    eta: int = Field(default=2, ge=2, description="one of so many goes on")
+    eta: int = Field(default=2, ge=2, description="of halving: one of so many goes on")
+    chance: float = Field(
+        default=0.05,
+        gt=0,
+        lt=1,
+        description="of learning_curve: whose chance to become the best is smaller ends",
+    )
 
 
 class AugmentationSpec(_Spec):
@@ -309,6 +316,27 @@ class RecipeSpec(_Spec):
         return Recipe(**rest, augmentation=Augmentation(**self.augmentation.model_dump()))
 
 
+class TunedSpec(_Spec):
+    """What a value of the job may be instead: one of some, or a number of a range."""
+
+    choices: tuple[Any, ...] | None = Field(
+        default=None, min_length=2, description="the values, any that the job could have there"
+    )
+    low: int | float | None = Field(default=None, description="the least number")
+    high: int | float | None = Field(default=None, description="the largest")
+    step: int | float | None = Field(default=None, gt=0, description="between two numbers")
+    log: bool = Field(default=False, description="whether each factor is as likely as another")
+
+    @model_validator(mode="after")
+    def _is_choices_or_range(self) -> Self:
+        numbers = (self.low, self.high, self.step)
+        if self.choices is not None and (self.log or any(n is not None for n in numbers)):
+            raise ValueError("it has either choices, or low and high")
+        if self.choices is None and (self.low is None or self.high is None):
+            raise ValueError("it needs choices, or low and high")
+        return self
+
+
 class Confirmation(_Spec):
     """How the best trees and the baselines are trained in the end."""
 
@@ -326,6 +354,32 @@ class Budget(_Spec):
     max_consecutive_failures: int = Field(
         default=3, ge=1, description="failed trials in a row that end the job"
     )
+    max_seconds: PositiveFloat | None = Field(
+        default=None,
+        description="seconds of search, over all runs of the job, after which no trial begins",
+    )
+    max_gpu_hours: PositiveFloat | None = Field(
+        default=None,
+        description="GPU-hours of the job's trainings, of every step, after which no trial begins",
+    )
+    cost_per_hour: PositiveFloat | None = Field(
+        default=None,
+        description="price of an hour of one training, with all that it holds, in any currency",
+    )
+    max_cost: PositiveFloat | None = Field(
+        default=None,
+        description="cost of the job's trainings, of every step, after which no trial begins",
+    )
+    max_seconds_per_trial: PositiveFloat | None = Field(
+        default=None,
+        description="seconds of one trial, all attempts together; then its process is ended",
+    )
+
+    @model_validator(mode="after")
+    def _cost_has_a_price(self) -> Self:
+        if self.max_cost is not None and self.cost_per_hour is None:
+            raise ValueError("max_cost needs cost_per_hour")
+        return self
 
 
 class Resources(_Spec):
@@ -345,9 +399,14 @@ class Resources(_Spec):
 
 
 class Retries(_Spec):
-    """What happens to a trial whose process was killed."""
+    """When a training that failed runs again."""
 
-    max_per_trial: int = Field(default=2, ge=0, description="how often it runs again")
+    max_per_trial: int = Field(
+        default=2, ge=0, description="how often it runs again after its process was killed"
+    )
+    after_exception: int = Field(
+        default=0, ge=0, description="the same after an exception; never for want of memory"
+    )
 
 
 class Reproducibility(_Spec):
@@ -383,10 +442,14 @@ class JobSpec(_Spec):
     )
     fidelity: Fidelity = Field(default=Fidelity(), description="early stopping")
     trial: RecipeSpec = Field(default=RecipeSpec(), description="how trials are trained")
+    tuned: dict[str, TunedSpec] = Field(
+        default={},
+        description="values that are searched beside the tree, by path, as in trial.learning_rate",
+    )
     confirm: Confirmation = Field(default=Confirmation(), description="the final trainings")
     budget: Budget = Field(default=Budget(), description="when the search is over")
     resources: Resources = Field(default=Resources(), description="of the trainings")
-    retries: Retries = Field(default=Retries(), description="after a killed process")
+    retries: Retries = Field(default=Retries(), description="after failures")
     reproducibility: Reproducibility = Field(
         default=Reproducibility(), description="where randomness comes from"
     )
@@ -402,6 +465,8 @@ class JobSpec(_Spec):
         bounded = [constraint.metric for constraint in self.constraints]
         if len(set(bounded)) != len(bounded):
             raise ValueError(f"two constraints bound the same cost: {bounded}")
+        if self.budget.max_gpu_hours is not None and not self.resources.num_gpus:
+            raise ValueError("budget.max_gpu_hours needs resources.num_gpus")
         return self
 
     @property

@@ -5,6 +5,7 @@ trials stand in the study, and every file appears whole. So each may be run agai
 """
 
 import json
+import shutil
 from collections.abc import Callable, Mapping
 from math import isfinite
 
@@ -16,12 +17,24 @@ from branchsearch.affinity.features import NotComparable
 from branchsearch.affinity.scale import mutual
 from branchsearch.files import write_whole
 from branchsearch.jobs import affinities, gather
-from branchsearch.jobs.confirm import SHARE_ALL, SINGLE_TASK, Repeats, as_json, best_trees, choose
+from branchsearch.jobs.account import JobAccount
+from branchsearch.jobs.budget import used_up
+from branchsearch.jobs.confirm import (
+    SHARE_ALL,
+    SINGLE_TASK,
+    Repeats,
+    as_json,
+    best_candidates,
+    choose,
+    named,
+)
 from branchsearch.jobs.gather import Seen
 from branchsearch.jobs.job import Reason
 from branchsearch.jobs.progress import Standing
+from branchsearch.jobs.spec import Budget
 from branchsearch.jobs.training import Training, train
 from branchsearch.jobs.trainings import Trainings
+from branchsearch.search.candidate import Candidate
 from branchsearch.search.early_stopping import Rule
 from branchsearch.search.engine import Engine
 from branchsearch.search.outcome import Outcome
@@ -106,8 +119,9 @@ def search(
     *,
     references: Mapping[str, float],
     affinity: Affinity,
-) -> End:
-    """Try trees until the budget of trials is met.
+    account: JobAccount,
+) -> tuple[End, str]:
+    """Try trees until a limit of the budget is met.
 
     Args:
         trainings: Of the job.
@@ -116,16 +130,25 @@ def search(
         say: Hears how trials stand.
         references: Each task's metric alone.
         affinity: What samplers are told of the tasks.
+        account: Knows what was spent.
+
+    Returns:
+        Why the search is over, also in words.
 
     Raises:
         JobFailed: Too many trials failed, or none came to its end.
     """
     checked = trainings.checked
-    spec, space = checked.spec, checked.space.space
-    problem = Problem(space, checked.space.costs, spec.upper_bounds, mutual(affinity))
+    spec, space, budget = checked.spec, checked.space.space, seen.budget
+    problem = Problem(
+        space, checked.space.costs, spec.upper_bounds, mutual(affinity), checked.tuned
+    )
 
     def changed() -> None:
         say(standing(seen))
+
+    def limit() -> tuple[End, str] | None:
+        return used_up(budget, account.attempts())
 
     trials = StudyTrials(
         seen.study,
@@ -133,43 +156,61 @@ def search(
         objectives=[objective.metric for objective in spec.objectives],
         sampler=catalog.find("sampler", spec.sampler.name)(problem, **spec.sampler.args),
         rule=_rule(trainings),
-        training=trainings.of_trial,
+        training=lambda candidate: trainings.of_trial(candidate.tree, candidate.choices),
         gains=lambda metrics: gains(checked.space.tasks, metrics, references),
         first=[*extremes(space), *checked.first],
-        trials=spec.budget.max_trials,
-        failures=spec.budget.max_consecutive_failures,
+        trials=budget.max_trials,
+        failures=budget.max_consecutive_failures,
         seed=spec.reproducibility.seed,
+        used_up=lambda: (met := limit()) and met[0],
         changed=changed,
+        told=account.told,
     )
     changed()
-    engine.run(trials, train)
+    engine.run(trials, train, seconds=budget.max_seconds_per_trial)
     for result in seen.trials():
         outcome = Outcome(result.outcome)
         if outcome is Outcome.STOPPED or outcome.failed:  # nobody goes on with these
-            trainings.of_trial(result.tree).forget()
+            trainings.of_trial(result.tree, result.choices).forget()
     end = trials.end
     assert end is not None  # the engine returns when its source is finished
-    if end is End.TOO_MANY_FAILURES or not best_trees(seen.findings(), 1):
-        raise JobFailed(Reason.TOO_MANY_FAILURES, f"trials failed; {_last_reason(seen.study)}")
-    return end
+    met = None if end is End.BUDGET_EXHAUSTED and _enough(standing(seen)) else limit()
+    message = met[1] if met else _in_words(end, budget)
+    if end is End.TOO_MANY_FAILURES:
+        raise JobFailed(Reason.TOO_MANY_FAILURES, f"{message}; {_last_reason(seen.study)}")
+    if not best_candidates(seen.findings(), 1):
+        raise JobFailed(
+            Reason(end), f"no trial came to its end; {message}; {_last_reason(seen.study)}"
+        )
+    return end, message
 
 
 def confirm(trainings: Trainings, seen: Seen, engine: Engine, say: Say) -> None:
-    """Train the best trees and the baselines fully, with several seeds, and choose one."""
-    if seen.confirmed():
-        return
+    """Train the best trees and the baselines fully, with several seeds, and choose one.
+
+    After a search that was extended other trees may be the best: then what was chosen and exported
+    before goes.
+    """
     checked, seeds = trainings.checked, trainings.confirmation_seeds
-    trees = {SHARE_ALL: trainings.shared}
-    best = best_trees(seen.findings(), checked.spec.confirm.trees, but=trainings.shared)
-    trees |= {str(tree): tree for tree in best}
+    tuned = checked.tuned
+    shared = Candidate(trainings.shared, tuned.own if tuned else ())
+    networks_of = {SHARE_ALL: Candidate(trainings.shared)}
+    best = best_candidates(seen.findings(), checked.spec.confirm.trees, but=shared)
+    networks_of |= {named(each): each for each in best}
+    if {entry["name"] for entry in seen.confirmed()} == {SINGLE_TASK, *networks_of}:
+        return
+    (seen.folder / gather.CONFIRMED).unlink(missing_ok=True)
+    if (seen.folder / gather.EXPORT).is_dir():
+        shutil.rmtree(seen.folder / gather.EXPORT)
     alone = {task.name: trainings.alone(task.name) for task in checked.space.tasks}
+    alone_of = {task: Candidate(tree) for task, tree in alone.items()}
     needed = {
-        (name, seed): trainings.of_confirmation(tree, seed)
+        (name, seed): trainings.of_confirmation(each.tree, seed, each.choices)
         for seed in seeds  # a whole comparison first, then the next seed's
-        for name, tree in {**alone, **trees}.items()
+        for name, each in {**alone_of, **networks_of}.items()
     }
-    named = {f"{name}, seed {seed}": training for (name, seed), training in needed.items()}
-    train_all(named, engine, say)
+    by_name = {f"{name}, seed {seed}": training for (name, seed), training in needed.items()}
+    train_all(by_name, engine, say)
     results = {of: training.result() for of, training in needed.items()}
     costs = checked.space.costs
     single = Repeats(
@@ -183,13 +224,14 @@ def confirm(trainings: Trainings, seen: Seen, engine: Engine, say: Say) -> None:
     networks = [single] + [
         Repeats(
             name=name,
-            tree=tree,
+            tree=each.tree,
             validation=[results[name, seed]["metrics"] for seed in seeds],
             test=[results[name, seed]["test"] for seed in seeds],
-            cost=costs.of(tree),
-            candidate=checked.allows(tree),
+            cost=checked.cost(each.tree, each.choices),
+            candidate=checked.allows(each.tree, each.choices),
+            choices=each.choices,
         )
-        for name, tree in trees.items()
+        for name, each in networks_of.items()
     ]
     chosen, best_seed = choose(checked.space.tasks, networks)
     entries = as_json(checked.space.tasks, networks, chosen)
@@ -228,11 +270,16 @@ def train_all(needed: Mapping[str, Training], engine: Engine, say: Say) -> None:
 
 
 def _rule(trainings: Trainings) -> Rule:
-    fidelity = trainings.checked.spec.fidelity
-    found = catalog.find("scheduler", fidelity.scheduler)
-    rule: Rule = (
-        found if fidelity.scheduler == "none" else found(first=fidelity.min, factor=fidelity.eta)
-    )
+    spec = trainings.checked.spec
+    fidelity, found = spec.fidelity, catalog.find("scheduler", spec.fidelity.scheduler)
+    rule: Rule
+    match fidelity.scheduler:
+        case "none":
+            rule = found
+        case "halving":
+            rule = found(first=fidelity.min, factor=fidelity.eta)
+        case "learning_curve":
+            rule = found(first=fidelity.min, chance=fidelity.chance, epochs=spec.trial.epochs)
     return rule
 
 
@@ -242,13 +289,27 @@ def standing(seen: Seen) -> Standing:
     outcomes = [result.outcome for result in results]
     complete = [r.delta for r in results if r.outcome == Outcome.COMPLETE and r.delta is not None]
     return Standing(
-        total=seen.checked.spec.budget.max_trials,
+        total=seen.budget.max_trials,
         done=outcomes.count(Outcome.COMPLETE),
         stopped=outcomes.count(Outcome.STOPPED),
         running=outcomes.count(Outcome.RUNNING),
         failed=sum(Outcome(outcome).failed for outcome in outcomes),
         best=max(complete, default=None),
     )
+
+
+def _enough(standing: Standing) -> bool:
+    return standing.done + standing.stopped >= standing.total
+
+
+def _in_words(end: End, budget: Budget) -> str:
+    match end:
+        case End.SPACE_EXHAUSTED:
+            return "every tree that is allowed has a trial"
+        case End.TOO_MANY_FAILURES:
+            return f"{budget.max_consecutive_failures} trials in a row failed"
+        case End.BUDGET_EXHAUSTED | End.DEADLINE:
+            return f"budget.max_trials: {budget.max_trials} trained"
 
 
 def _last_reason(study: Study) -> str:

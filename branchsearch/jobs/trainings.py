@@ -5,6 +5,7 @@ from pathlib import Path
 
 from branchsearch.jobs.check import CheckedJob
 from branchsearch.jobs.training import Inherited, Training
+from branchsearch.search.tuned import Choices
 from branchsearch.train.inheritance import Inherit
 from branchsearch.tree import Tree
 
@@ -21,14 +22,16 @@ class Trainings:
     checked: CheckedJob
     root: Path
 
-    def of_trial(self, tree: Tree) -> Training:
+    def of_trial(self, tree: Tree, choices: Choices = ()) -> Training:
         """The training of a trial; also of the baselines that trials are compared with."""
-        seed = self.checked.spec.reproducibility.seed
-        return self._training(tree, epochs=self.checked.spec.trial.epochs, seed=seed, test=False)
+        spec = self.checked.spec
+        seed = spec.reproducibility.seed
+        return self._training(tree, choices, epochs=spec.trial.epochs, seed=seed, test=False)
 
-    def of_confirmation(self, tree: Tree, seed: int) -> Training:
+    def of_confirmation(self, tree: Tree, seed: int, choices: Choices = ()) -> Training:
         """One of the final trainings of a tree."""
-        return self._training(tree, epochs=self.checked.spec.confirm.epochs, seed=seed, test=True)
+        epochs = self.checked.spec.confirm.epochs
+        return self._training(tree, choices, epochs=epochs, seed=seed, test=True)
 
     @property
     def confirmation_seeds(self) -> list[int]:
@@ -50,11 +53,14 @@ class Trainings:
         """The tree of a network of one task."""
         return Tree.share_all([task], self._stages)
 
-    def _training(self, tree: Tree, *, epochs: int, seed: int, test: bool) -> Training:
-        spec = self.checked.spec
+    def _training(
+        self, tree: Tree, choices: Choices, *, epochs: int, seed: int, test: bool
+    ) -> Training:
+        checked = self.checked.chosen(choices)
+        spec = checked.spec
         inherits = spec.trial.inherit != "scratch" and len(tree.tasks) > 1
         recipe = spec.trial.model_copy(update={"epochs": epochs}).recipe()
-        return self.checked.space.training(
+        return checked.space.training(
             self.root,
             tree,
             recipe=recipe,

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 
 from branchsearch.affinity.affinity import Affinity
+from branchsearch.search.tuned import Choices
 from branchsearch.task import Task
 from branchsearch.tree import Tree
 
@@ -24,6 +25,7 @@ class TrialResult:
         parameters: How many weights the network has.
         multiply_adds: Per image.
         seconds: How long it trained.
+        choices: What was tuned beside the tree, by name; empty where nothing was.
     """
 
     number: int
@@ -35,6 +37,7 @@ class TrialResult:
     parameters: int
     multiply_adds: int
     seconds: float
+    choices: Choices = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,7 @@ class Confirmed:
         parameters: How many weights.
         multiply_adds: Per image.
         chosen: Whether this is the network that is exported.
+        choices: What was tuned beside the tree, by name; empty for the job's own.
     """
 
     name: str
@@ -58,6 +62,7 @@ class Confirmed:
     parameters: int
     multiply_adds: int
     chosen: bool
+    choices: Choices = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ from branchsearch.report.findings import Confirmed, Findings, TrialResult, mean_
 from branchsearch.report.front import front, gained
 from branchsearch.report.pareto import pareto
 from branchsearch.report.why import in_words, why
+from branchsearch.search.tuned import as_text
 from branchsearch.tree import Tree
 
 _MANY = 12  # tasks above which a drawing takes the page's whole width
@@ -89,6 +90,7 @@ def _template() -> Template:
         "signed": words.signed,
         "outcome": words.outcome,
         "metric": words.metric,
+        "choices": as_text,
         "legible": legible,
         "shortened": words.shortened,
         "likeness": in_words,
@@ -108,6 +110,8 @@ def _drawings(findings: Findings, chosen: Confirmed | None) -> list[_Drawing]:
             facts = (
                 f"Δ {words.signed(gained(trial))} %, {words.amount(trial.parameters)} parameters"
             )
+            if trial.choices:
+                facts += f", {as_text(trial.choices)}"
             picture = Markup(svg(trial.tree))  # svg escapes
             drawings.append(_Drawing(f"Trial {trial.number}", facts, picture))
     return drawings

@@ -287,16 +287,20 @@ def _effect(stage: int, one: str, other: str, trials: Sequence[TrialResult]) -> 
 
 
 def _direct(tree: Tree, merged: Tree, findings: Findings) -> tuple[Direct, ...]:
+    # trees are compared with the same choices beside them
     complete = {
-        trial.tree: gained(trial)
+        (trial.tree, trial.choices): (gained(trial),)
         for trial in findings.trials
         if trial.outcome == "complete" and trial.delta is not None
     }
     # the first entry stands for the single-task networks, whose trainings were others
-    confirmed = {network.tree: tuple(network.deltas) for network in findings.confirmed[1:]}
+    confirmed = {
+        (network.tree, network.choices): tuple(network.deltas) for network in findings.confirmed[1:]
+    }
     found = []
-    if {tree, merged} <= complete.keys():
-        found.append(Direct(merged, (complete[tree],), (complete[merged],), test=False))
-    if {tree, merged} <= confirmed.keys():
-        found.append(Direct(merged, confirmed[tree], confirmed[merged], test=True))
+    for deltas, test in ((complete, False), (confirmed, True)):
+        both = [choices for one, choices in deltas if one == tree and (merged, choices) in deltas]
+        if both:
+            of_tree, of_merged = deltas[tree, both[0]], deltas[merged, both[0]]
+            found.append(Direct(merged, of_tree, of_merged, test=test))
     return tuple(found)

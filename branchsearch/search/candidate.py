@@ -10,7 +10,7 @@ from optuna.trial import FrozenTrial
 
 from branchsearch.search.parameters import distributions, params_of, tree_of, tree_of_trial
 from branchsearch.search.problem import Problem
-from branchsearch.search.tuned import Choices
+from branchsearch.search.tuned import Choices, Tuned
 from branchsearch.space.space import EmptySpace
 from branchsearch.tree import Tree
 
@@ -59,14 +59,15 @@ def candidate_of_trial(problem: Problem, trial: FrozenTrial) -> Candidate | None
 
     That is so, too, while a tree waits for which nobody has chosen what is tuned beside it.
     """
-    tree = tree_of_trial(problem.space, trial)
-    if tree is None:
-        return None
-    if problem.tuned is None:
-        return Candidate(tree)
-    params = {**trial.system_attrs.get("fixed_params", {}), **trial.params}
-    chosen = problem.tuned.of(params)
-    return None if chosen is None else Candidate(tree, chosen)
+    tree, chosen = tree_of_trial(problem.space, trial), choices_of_trial(problem.tuned, trial)
+    return None if tree is None or chosen is None else Candidate(tree, chosen)
+
+
+def choices_of_trial(tuned: Tuned | None, trial: FrozenTrial) -> Choices | None:
+    """What is chosen beside the tree of a trial in any state; None where it does not say."""
+    if tuned is None:
+        return ()
+    return tuned.of({**trial.system_attrs.get("fixed_params", {}), **trial.params})
 
 
 def drawn(problem: Problem, random: Random) -> Candidate:

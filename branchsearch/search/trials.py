@@ -15,13 +15,19 @@ from optuna.samplers import BaseSampler
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, Trial, TrialState
 
+from branchsearch.search.candidate import (
+    Candidate,
+    candidate_of_trial,
+    own,
+    params_of_candidate,
+    ranges,
+)
 from branchsearch.search.early_stopping import Rule
 from branchsearch.search.outcome import OUTCOME, Outcome, outcome_of
-from branchsearch.search.parameters import distributions, params_of, tree_of_trial
 from branchsearch.search.problem import Problem
 from branchsearch.search.samplers.fresh import FreshSampler, SpaceExhausted
 from branchsearch.search.source import Work
-from branchsearch.search.tried import known_trees
+from branchsearch.search.tried import known_candidates
 from branchsearch.space.cost import COSTS
 from branchsearch.tree import Tree
 
@@ -44,8 +50,8 @@ class StudyTrials:
 
     A trial carries as user attributes: ``outcome``, ``tree``, ``parameters``, ``multiply_adds``,
     ``delta`` (percent), ``task/<name>`` (each task's metric), ``gain/<name>`` (each task's gain,
-    percent), ``seconds``, ``curve`` (delta after each epoch) and, where something went wrong,
-    ``reason``.
+    percent), ``seconds``, ``curve`` (delta after each epoch), ``curves`` (each task's gain after
+    each epoch) and, where something went wrong, ``reason``.
 
     On birth it puts the study in order: a trial that a killed process left RUNNING is told FAIL
     and its tree enqueued again; trees asked for by hand are enqueued unless they have a trial.
@@ -56,9 +62,10 @@ class StudyTrials:
         objectives: What the study's values are; ``delta`` is one of them.
         sampler: Makes the sampler of a seed; called anew for every proposal.
         rule: Which trials to stop early.
-        training: From a tree to what the training function is called with.
+        training: From a tree, with what is tuned beside it, to what the training function is
+            called with.
         gains: From the tasks' metrics to their gains, percent; delta is the mean of these.
-        first: Trees to try before the sampler is asked.
+        first: Trees to try before the sampler is asked, with the job's own choices.
         trials: How many trials to train.
         failures: After so many failed trials in a row the search ends.
         used_up: Why no other trial may begin, if so; asked again and again. Trials that train
@@ -76,7 +83,7 @@ class StudyTrials:
         objectives: Sequence[str],
         sampler: Callable[[int], BaseSampler],
         rule: Rule,
-        training: Callable[[Tree], Any],
+        training: Callable[[Candidate], Any],
         gains: Callable[[Mapping[str, float]], Mapping[str, float]],
         first: Sequence[Tree],
         trials: int,
@@ -94,6 +101,7 @@ class StudyTrials:
         self._used_up, self._changed, self._told = used_up, changed, told
         self._live: dict[str, Trial] = {}
         self._curves: dict[str, list[float]] = {}
+        self._by_task: dict[str, dict[str, list[float]]] = {}
         self._exhausted = False
         self._reconcile()
         self._enqueue(first)
@@ -123,19 +131,19 @@ class StudyTrials:
         if enough or self._exhausted or self._too_many_failures(ended) or self._used_up():
             return None
         while (asked := self._ask()) is not None:
-            trial, tree = asked
-            if tree is None:
+            trial, candidate = asked
+            if candidate is None:
                 trial.set_user_attr("reason", "its parameters name no tree of the space")
                 self._set_aside(trial, Outcome.FAILED)
-            elif not self._problem.allows(tree):
+            elif not self._problem.allows(candidate.tree, candidate.choices):
                 self._set_aside(trial, Outcome.OVER_BUDGET)
-            elif tree in known_trees(self._study, self._problem.space, but=trial.number):
+            elif candidate in known_candidates(self._study, self._problem, but=trial.number):
                 self._set_aside(trial, Outcome.REPEAT)
             else:
                 key = str(trial.number)
-                self._live[key], self._curves[key] = trial, []
+                self._live[key], self._curves[key], self._by_task[key] = trial, [], {}
                 self._changed()
-                return Work(key, self._training(tree))
+                return Work(key, self._training(candidate))
         return None
 
     def report(self, key: str, report: Mapping[str, Any]) -> bool:
@@ -148,7 +156,8 @@ class StudyTrials:
             self._tell(key, Outcome.of_failure(failure), reason=report["failed"])
             return False
         curve = self._curves[key]
-        epoch, delta = report["epoch"], fmean(self._gains(report["metrics"]).values())
+        epoch, gains = report["epoch"], self._gains(report["metrics"])
+        delta = fmean(gains.values())
         if not math.isfinite(delta):
             reason = f"after epoch {epoch} a metric is {delta}"
             self._tell(key, Outcome.NOT_FINITE, reason=reason)
@@ -156,6 +165,8 @@ class StudyTrials:
         if epoch <= len(curve):
             return True  # a training that runs again, after its process was killed
         curve.append(delta)
+        for task, gain in gains.items():
+            self._by_task[key].setdefault(task, []).append(gain)
         if len(self._objectives) == 1:
             trial.report(delta, epoch)  # for the dashboard; Optuna refuses it for several
         if report["last"]:
@@ -173,45 +184,43 @@ class StudyTrials:
             self._tell(key, Outcome.FAILED, reason="its process died, also when it ran again")
 
     def _reconcile(self) -> None:
-        space = self._problem.space
         for trial in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-            tree = tree_of_trial(space, trial)
-            if tree is not None:
+            candidate = candidate_of_trial(self._problem, trial)
+            if candidate is not None:
                 # enqueued before it is failed: killed in between, the tree is enqueued twice, and
                 # the second time it is a repeat; the other way round it would be forgotten
                 again = {"retry_of": trial.number}
-                self._study.enqueue_trial(params_of(space, tree), user_attrs=again)
+                params = params_of_candidate(self._problem, candidate)
+                self._study.enqueue_trial(params, user_attrs=again)
             self._mark(trial._trial_id, Outcome.LOST)
             self._told(self._study.tell(trial.number, state=TrialState.FAIL))
 
     def _enqueue(self, trees: Sequence[Tree]) -> None:
-        space = self._problem.space
-        for tree in dict.fromkeys(trees):
-            if tree not in known_trees(self._study, space):
-                self._study.enqueue_trial(params_of(space, tree))
+        for candidate in dict.fromkeys(own(self._problem, tree) for tree in trees):
+            if candidate not in known_candidates(self._study, self._problem):
+                self._study.enqueue_trial(params_of_candidate(self._problem, candidate))
 
-    def _ask(self) -> tuple[Trial, Tree | None] | None:
-        space = self._problem.space
+    def _ask(self) -> tuple[Trial, Candidate | None] | None:
         asked = len(self._study.get_trials(deepcopy=False))
         seeds = np.random.SeedSequence([self._seed, asked]).generate_state(2).tolist()
         self._study.sampler = FreshSampler(self._sampler(seeds[0]), self._problem, seed=seeds[1])
         try:
-            trial = self._study.ask(dict(distributions(space)))
+            trial = self._study.ask(ranges(self._problem))
             _ = trial.relative_params  # Optuna asks no sampler where all have but one value
         except SpaceExhausted:
             self._drop_what_was_not_asked()
             self._exhausted = True
             return None
-        tree = tree_of_trial(space, self._frozen(trial))
-        if tree is None:
+        candidate = candidate_of_trial(self._problem, self._frozen(trial))
+        if candidate is None:
             return trial, None  # somebody else has enqueued what the space does not have
-        cost = self._problem.cost(tree)
-        trial.set_user_attr("tree", str(tree))
+        cost = self._problem.cost(candidate.tree, candidate.choices)
+        trial.set_user_attr("tree", str(candidate.tree))
         trial.set_user_attr("parameters", cost.parameters)
         trial.set_user_attr("multiply_adds", cost.multiply_adds)
         for name, most in self._problem.budget.items():
             trial.set_constraint(name, float(getattr(cost, name) - most))
-        return trial, tree
+        return trial, candidate
 
     def _drop_what_was_not_asked(self) -> None:
         # Optuna stores a trial before its sampler is asked
@@ -240,6 +249,7 @@ class StudyTrials:
         if reason is not None:
             trial.set_user_attr("reason", reason)
         trial.set_user_attr("curve", curve)
+        trial.set_user_attr("curves", self._by_task.pop(key))
         if report is not None:
             trial.set_user_attr("delta", curve[-1])
             trial.set_user_attr("seconds", report["seconds"])

@@ -74,6 +74,14 @@ class Tuned:
         return [tuple(zip(names, each, strict=True)) for each in product(*finite)]
 
 
+def as_text(choices: Choices) -> str:
+    """Choices as people read them, such as ``trial.learning_rate 0.003, weights.seg 1.2``."""
+    return ", ".join(
+        f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}"
+        for name, value in choices
+    )
+
+
 def holds(distribution: BaseDistribution, value: Any) -> bool:  # noqa: ANN401  # any parameter
     """Whether a parameter may have a value."""
     if isinstance(distribution, CategoricalDistribution):

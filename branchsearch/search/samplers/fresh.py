@@ -73,7 +73,7 @@ class FreshSampler(BaseSampler):
         known = known_candidates(study, self._problem, but=trial.number)
         proposal: dict[str, Any] = {}
         for _ in range(PATIENCE):
-            proposal = self._proposal(study, trial)
+            proposal = self._proposal(study, trial, search_space)
             candidate = candidate_of(self._problem, proposal)
             if candidate not in known and self._problem.allows(candidate.tree, candidate.choices):
                 return proposal
@@ -105,9 +105,12 @@ class FreshSampler(BaseSampler):
         """Pass on that a trial ended."""
         self._inner.after_trial(study, trial, state, values)
 
-    def _proposal(self, study: Study, trial: FrozenTrial) -> dict[str, Any]:
+    def _proposal(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
         """Every parameter of a candidate, drawn one after another as Optuna would."""
-        relative = self._inner.infer_relative_search_space(study, trial)
+        inferred = self._inner.infer_relative_search_space(study, trial)
+        relative = {name: values for name, values in inferred.items() if name in search_space}
         proposal = self._inner.sample_relative(study, trial, relative)
         so_far = copy(trial)  # some samplers look at what was drawn before
         so_far.params, so_far.distributions = dict(trial.params), dict(trial.distributions)

@@ -1,0 +1,194 @@
+"""What a job tunes beside the tree: from its ``tuned`` section to parameters of the study and back.
+
+A path names a value of the job: ``trial.<key>``, ``space.backbone``, ``space.backbone.args.<name>``
+or ``weights.<task>``. With other choices a job is another job; so what a choice means is what it
+would mean if it were written there.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+from pydantic import ValidationError
+
+from branchsearch.jobs.spec import JobSpec, TunedSpec
+from branchsearch.search.tuned import Choices, holds
+
+#: Paths that begin so change what a tree costs.
+BACKBONE = "space.backbone"
+
+#: What cannot be tuned, though its path looks so, and why.
+_REFUSED = {
+    "trial.epochs": "trials are compared after as many epochs",
+    "trial.inherit": "single-task networks are trained once, before the search",
+}
+
+
+class NotTunable(ValueError):
+    """A part of the section that makes no sense.
+
+    Attributes:
+        path: Where it stands, from the section on.
+    """
+
+    def __init__(self, path: tuple[str | int, ...], message: str) -> None:
+        super().__init__(message)
+        self.path = path
+
+
+@dataclass(frozen=True)
+class Choosing:
+    """One value of the job that is tuned.
+
+    Attributes:
+        path: Which.
+        distribution: What the study's parameter may be.
+        own: The job's own value, as the parameter has it.
+        meant: What the parameter's text stands for, where the value is a list or a mapping.
+    """
+
+    path: str
+    distribution: BaseDistribution
+    own: Any
+    meant: Mapping[str, Any]
+
+    def value(self, parameter: Any) -> Any:  # noqa: ANN401  # any value of a spec
+        """What a parameter stands for."""
+        return self.meant.get(parameter, parameter) if isinstance(parameter, str) else parameter
+
+
+def choosings(spec: JobSpec) -> dict[str, Choosing]:
+    """Everything that a job tunes, by path.
+
+    Raises:
+        NotTunable: A path names nothing that can be tuned, the job's own value is none of those
+            to choose from, or one of these is no such value.
+    """
+    found = {}
+    for path, section in spec.tuned.items():
+        own = _own(spec, path)
+        one = _of_choices(path, section, own) if section.choices else _of_range(path, section, own)
+        for key, parameter in _ends(section, one):
+            try:
+                applied(spec, {path: one}, ((path, parameter),))
+            except ValidationError as error:
+                message = error.errors()[0]["msg"].removeprefix("Value error, ")
+                raise NotTunable((path, *key), message) from None
+        if not holds(one.distribution, one.own):
+            raise NotTunable(
+                (path,), f"the job's own value, {one.own}, must be one of those to choose from"
+            )
+        found[path] = one
+    return found
+
+
+def applied(spec: JobSpec, choosings: Mapping[str, Choosing], choices: Choices) -> JobSpec:
+    """The job in which all choices are written down.
+
+    Raises:
+        ValidationError: It cannot be.
+    """
+    content = spec.model_dump(exclude={"tuned"})
+    for path, parameter in choices:
+        at, key = _place(content, path)
+        at[key] = choosings[path].value(parameter)
+    return JobSpec.model_validate(content)
+
+
+def _own(spec: JobSpec, path: str) -> Any:  # noqa: ANN401  # any value of a spec
+    if path in _REFUSED:
+        raise NotTunable((path,), f"{path} cannot be tuned: {_REFUSED[path]}")
+    first, *rest = path.split(".")
+    if not (first in ("trial", "weights") and rest) and (first, *rest[:1]) != ("space", "backbone"):
+        raise NotTunable(
+            (path,),
+            f"{path} cannot be tuned; what can: trial.<key>, {BACKBONE}, {BACKBONE}.args.<name> "
+            "and weights.<task>",
+        )
+    try:
+        at, key = _place(spec.model_dump(), path)
+        return at[key]
+    except (KeyError, TypeError):
+        raise NotTunable(
+            (path,), f"the job itself gives no {path}; write down its own value"
+        ) from None
+
+
+def _place(content: dict[str, Any], path: str) -> tuple[dict[str, Any], str]:
+    """The mapping that holds a value, and its key there.
+
+    Raises:
+        KeyError: There is none.
+        TypeError: The path goes on behind a plain value.
+    """
+    *parents, key = path.split(".")
+    if parents == ["weights"]:
+        for task in content["space"]["tasks"]:
+            if task["name"] == key:
+                return task, "weight"
+        raise KeyError(key)
+    at = content
+    for parent in parents:
+        at = at[parent]
+    return at, key
+
+
+def _of_choices(path: str, section: TunedSpec, own: Any) -> Choosing:  # noqa: ANN401
+    assert section.choices is not None
+    component = isinstance(own, Mapping) and own.keys() == {"name", "args"}
+    values = [_component(value) if component else value for value in section.choices]
+    texts = [_text(value) for value in values]
+    for number, text in enumerate(texts):
+        if text in texts[:number]:
+            raise NotTunable((path, "choices", number), f"{text} is named twice")
+    meant = {text: value for text, value in zip(texts, values, strict=True) if text is not value}
+    return Choosing(path, CategoricalDistribution(texts), _text(own), meant)
+
+
+def _of_range(path: str, section: TunedSpec, own: Any) -> Choosing:  # noqa: ANN401
+    low, high, step = section.low, section.high, section.step
+    assert low is not None
+    assert high is not None
+    whole = [value for value in (low, high, step, own) if value is not None]
+    if isinstance(own, bool) or not isinstance(own, int | float):
+        raise NotTunable((path,), f"the job's own value, {own}, is no number; give choices")
+    try:
+        if all(isinstance(value, int) for value in whole):
+            return Choosing(
+                path, IntDistribution(int(low), int(high), section.log, int(step or 1)), own, {}
+            )
+        return Choosing(
+            path, FloatDistribution(float(low), float(high), section.log, step), float(own), {}
+        )
+    except ValueError as error:  # what Optuna says of a range
+        raise NotTunable((path,), str(error)) from None
+
+
+def _ends(section: TunedSpec, one: Choosing) -> list[tuple[tuple[str | int, ...], Any]]:
+    """Where values stand that are tried out, and the parameters that stand for them."""
+    if isinstance(one.distribution, CategoricalDistribution):
+        return [(("choices", n), text) for n, text in enumerate(one.distribution.choices)]
+    return [(("low",), section.low), (("high",), section.high)]
+
+
+def _component(value: Any) -> Any:  # noqa: ANN401  # any YAML value
+    """A name, or name and args, in the form that a checked spec has."""
+    if isinstance(value, str):
+        return {"name": value, "args": {}}
+    return {"args": {}, **value} if isinstance(value, Mapping) else value
+
+
+def _text(value: Any) -> Any:  # noqa: ANN401  # any YAML value
+    """A value as Optuna keeps it: lists and mappings as text."""
+    if isinstance(value, Mapping) and value.keys() == {"name", "args"} and not value["args"]:
+        return value["name"]
+    if isinstance(value, Mapping | Sequence) and not isinstance(value, str):
+        return json.dumps(value, sort_keys=True)
+    return value
