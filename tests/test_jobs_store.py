@@ -135,3 +135,15 @@ def test_a_migration_that_is_killed_leaves_nothing(tmp_path: Path, monkeypatch: 
         with pytest.raises(KeyboardInterrupt):
             JobStore(url)
     assert JobStore(url).newest_first() == []
+
+
+def test_a_database_of_the_version_before_is_brought_up_to_date(tmp_path: Path):
+    url = f"sqlite:///{tmp_path / 'jobs.db'}"
+    job = JobStore(url).submit(SPEC)
+    with sqlite3.connect(tmp_path / "jobs.db") as database:  # back to what 0001 made
+        database.execute("DROP TABLE branchsearch_attempts")
+        database.execute("ALTER TABLE branchsearch_jobs DROP COLUMN extension")
+        database.execute("UPDATE branchsearch_alembic_version SET version_num = '0001'")
+    store = JobStore(url)
+    assert store.newest_first() == [job]
+    assert store.attempts(job.id) == []

@@ -1,35 +1,90 @@
 """Commands that run things, or say what running them would take."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from branchsearch.cli.options import (
     DEFAULT_HOME,
     HomeOption,
+    JobArgument,
     Output,
     OutputOption,
     SpecArgument,
+    find_job,
     open_home,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from branchsearch.jobs.check import CheckedJob
+    from branchsearch.jobs.pipeline import Result
+    from branchsearch.jobs.progress import Progress
 
 
 def run(
     spec: SpecArgument,
     home: HomeOption = DEFAULT_HOME,
     new: Annotated[bool, typer.Option("--new", help="A new job, also if there is one.")] = False,
+    no_early_stopping: Annotated[
+        bool,
+        typer.Option("--no-early-stopping", help="As with fidelity.scheduler none; another job."),
+    ] = False,
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Run a job from search to export, or continue it where it stopped."""
+    from branchsearch.jobs.check import check_job
+    from branchsearch.jobs.pipeline import run_job
+
+    checked = check_job(spec)
+    if no_early_stopping:
+        checked = checked.without_early_stopping()
+    opened = open_home(home)
+    _run(
+        checked,
+        lambda progress: run_job(checked.spec, opened, progress=progress, new=new),
+        output,
+    )
+
+
+def extend(
+    job: JobArgument,
+    max_trials: Annotated[int | None, typer.Option(help="Trials in all.")] = None,
+    max_seconds: Annotated[float | None, typer.Option(help="Seconds of search in all.")] = None,
+    max_gpu_hours: Annotated[float | None, typer.Option(help="GPU-hours in all.")] = None,
+    max_cost: Annotated[float | None, typer.Option(help="Cost in all.")] = None,
+    home: HomeOption = DEFAULT_HOME,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Raise a job's budget, and go on with it."""
+    from dataclasses import replace
+
+    from branchsearch.jobs.budget import RAISABLE, extend
+    from branchsearch.jobs.pipeline import go_on
+
+    opened, seen = find_job(home, job)
+    given = dict(zip(RAISABLE, (max_trials, max_seconds, max_gpu_hours, max_cost), strict=True))
+    limits = {name: limit for name, limit in given.items() if limit is not None}
+    extended = extend(opened, seen.job, seen.budget, limits)
+    budget = replace(seen, job=extended).budget
+    checked = seen.checked
+    planned = replace(checked, spec=checked.spec.model_copy(update={"budget": budget}))
+    _run(
+        planned,
+        lambda progress: go_on(opened, extended, checked, progress=progress),
+        output,
+    )
+
+
+def _run(checked: "CheckedJob", running: "Callable[[Progress], Result]", output: Output) -> None:
+    """Run a job and show how it goes, and what comes out."""
     from rich.console import Console
 
     from branchsearch.cli.output import show
     from branchsearch.cli.progress import Shown
-    from branchsearch.jobs.check import check_job
-    from branchsearch.jobs.pipeline import run_job
     from branchsearch.jobs.plan import plan as planned
 
-    checked = check_job(spec)
     expected = planned(checked)
     console = Console(stderr=True)
     console.print(
@@ -39,7 +94,7 @@ def run(
         highlight=False,
     )
     with Shown(expected.seconds, console) as progress:
-        result = run_job(checked.spec, open_home(home), progress=progress, new=new)
+        result = running(progress)
     facts = {
         "job": result.job.id,
         "state": result.job.state,

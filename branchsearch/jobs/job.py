@@ -16,11 +16,13 @@ class JobState(StrEnum):
     FAILED = "failed"
 
 
-#: What may follow what. A failed job may run again: what it had finished is kept.
+#: What may follow what. A failed job may run again: what it had finished is kept. A job that has
+#: ended is queued again when its budget is raised.
 NEXT = {
     JobState.QUEUED: {JobState.RUNNING, JobState.FAILED},
     JobState.RUNNING: {JobState.QUEUED, JobState.SUCCEEDED, JobState.FAILED},
-    JobState.FAILED: {JobState.RUNNING},
+    JobState.SUCCEEDED: {JobState.QUEUED},
+    JobState.FAILED: {JobState.QUEUED, JobState.RUNNING},
 }
 
 
@@ -28,6 +30,7 @@ class Reason(StrEnum):
     """Why a job ended."""
 
     BUDGET_EXHAUSTED = "BUDGET_EXHAUSTED"
+    DEADLINE = "DEADLINE"
     SPACE_EXHAUSTED = "SPACE_EXHAUSTED"
     TOO_MANY_FAILURES = "TOO_MANY_FAILURES"
     INVALID_SPEC = "INVALID_SPEC"
@@ -64,6 +67,7 @@ class Job:
         spec_hash: SHA-256 of the spec's canonical JSON.
         created: When it was submitted, UTC.
         changed: When its state or step last changed, UTC.
+        extension: What limits of its budget were raised to, by name.
     """
 
     id: str
@@ -76,3 +80,4 @@ class Job:
     spec_hash: str
     created: datetime
     changed: datetime
+    extension: Mapping[str, float]

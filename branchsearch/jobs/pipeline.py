@@ -11,6 +11,7 @@ from typing import Any
 
 from branchsearch.files import write_whole
 from branchsearch.jobs import gather, steps
+from branchsearch.jobs.account import JobAccount
 from branchsearch.jobs.check import CheckedJob, check_job
 from branchsearch.jobs.gather import Seen
 from branchsearch.jobs.handing import export_chosen
@@ -75,6 +76,23 @@ def run_job(
     checked = check_job(source)
     earlier = None if new else home.store.newest(checked.spec)
     job = earlier or home.store.submit(checked.spec)
+    return go_on(home, job, checked, progress=progress)
+
+
+def go_on(home: Home, job: Job, checked: CheckedJob, *, progress: Progress) -> Result:
+    """Run a job that was submitted to its end, from wherever it stands.
+
+    Args:
+        home: Of the job.
+        job: In any state.
+        checked: Its spec.
+        progress: Hears how it goes.
+
+    Raises:
+        JobIsRunning: Another process runs the job.
+        JobFailed: As for ``run_job``.
+        Interrupted: As for ``run_job``.
+    """
     with home.driving(job):
         job = home.store.get(job.id)
         if job.state is not JobState.SUCCEEDED:
@@ -104,7 +122,7 @@ def _drive(checked: CheckedJob, home: Home, job: Job, progress: Progress) -> Non
     if job.state is not JobState.RUNNING:
         job = home.store.move(job.id, JobState.RUNNING)
     try:
-        end = _steps(checked, home, job, progress)
+        end, message = _steps(checked, home, job, progress)
     except (Interrupted, KeyboardInterrupt):
         home.store.move(job.id, JobState.QUEUED, message="interrupted; run again to continue")
         raise Interrupted(f"job {job.id} is kept; the same command continues it") from None
@@ -115,24 +133,29 @@ def _drive(checked: CheckedJob, home: Home, job: Job, progress: Progress) -> Non
         message = f"{type(error).__name__}: {error}"
         home.store.move(job.id, JobState.FAILED, reason=Reason.INTERNAL, message=message)
         raise
-    home.store.move(job.id, JobState.SUCCEEDED, reason=Reason(end))
+    home.store.move(job.id, JobState.SUCCEEDED, reason=Reason(end), message=message)
 
 
-def _steps(checked: CheckedJob, home: Home, job: Job, progress: Progress) -> End:
+def _steps(checked: CheckedJob, home: Home, job: Job, progress: Progress) -> tuple[End, str]:
     trainings = Trainings(checked, home.root)
     at = seen(home, job, checked)
-    resources = checked.spec.resources
+    resources, retries = checked.spec.resources, checked.spec.retries
+    account = JobAccount(home.store, job.id, at.folder, gpus=resources.num_gpus)
 
     def enter(step: str) -> None:
         home.store.enter(job.id, step)
+        account.enter(step)
         progress.enter(step)
 
     with Engine(
         workers=resources.max_concurrent_trials,
         cpus=resources.num_cpus,
         gpus=resources.num_gpus,
-        retries=checked.spec.retries.max_per_trial,
+        retries=retries.max_per_trial,
+        retries_after_exception=retries.after_exception,
         address=os.environ.get(RAY_ADDRESS),
+        folder=at.folder / "engine",
+        account=account,
     ) as engine:
         enter("baselines")
         _keep_provenance(trainings, at)
@@ -140,8 +163,14 @@ def _steps(checked: CheckedJob, home: Home, job: Job, progress: Progress) -> End
         enter("affinity")
         affinity = steps.affinity(trainings, at, engine, progress.stand)
         enter("search")
-        end = steps.search(
-            trainings, at, engine, progress.stand, references=references, affinity=affinity
+        end, message = steps.search(
+            trainings,
+            at,
+            engine,
+            progress.stand,
+            references=references,
+            affinity=affinity,
+            account=account,
         )
         enter("confirm")
         steps.confirm(trainings, at, engine, progress.stand)
@@ -151,7 +180,7 @@ def _steps(checked: CheckedJob, home: Home, job: Job, progress: Progress) -> End
     enter("report")
     write_report(at.findings(), at.folder / gather.REPORT)
     publish(at.study, at.findings())
-    return end
+    return end, message
 
 
 def _keep_provenance(trainings: Trainings, at: Seen) -> None:

@@ -16,6 +16,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, sessionmaker
 from ulid import ULID
 
 from branchsearch.jobs.job import NEXT, IllegalTransition, Job, JobNotFound, JobState
+from branchsearch.jobs.ledger import LOST, Attempt
 from branchsearch.jobs.spec import JobSpec
 
 #: Optuna's own migrations keep ``alembic_version`` in the same database.
@@ -39,6 +40,7 @@ class _JobRow(_Base):
     spec_hash: Mapped[str] = mapped_column(sa.String(64), index=True)
     created: Mapped[datetime] = mapped_column(sa.DateTime)  # naive UTC: SQLite keeps no zone
     changed: Mapped[datetime] = mapped_column(sa.DateTime)
+    extension: Mapped[dict[str, Any]] = mapped_column(sa.JSON)
 
     def snapshot(self) -> Job:
         return Job(
@@ -52,6 +54,7 @@ class _JobRow(_Base):
             spec_hash=self.spec_hash,
             created=self.created.replace(tzinfo=UTC),
             changed=self.changed.replace(tzinfo=UTC),
+            extension=self.extension,
         )
 
 
@@ -65,13 +68,30 @@ class _EventRow(_Base):
     data: Mapped[dict[str, Any]] = mapped_column(sa.JSON)
 
 
+class _AttemptRow(_Base):
+    __tablename__ = "branchsearch_attempts"
+
+    number: Mapped[int] = mapped_column(primary_key=True)
+    job_id: Mapped[str] = mapped_column(sa.ForeignKey("branchsearch_jobs.id"), index=True)
+    step: Mapped[str] = mapped_column(sa.String(32))
+    key: Mapped[str] = mapped_column(sa.Text)
+    began: Mapped[datetime] = mapped_column(sa.DateTime)
+    seconds: Mapped[float]
+    gpus: Mapped[float]
+    how: Mapped[str | None] = mapped_column(sa.String(16))
+
+    def snapshot(self) -> Attempt:
+        began = self.began.replace(tzinfo=UTC)
+        return Attempt(self.step, self.key, began, self.seconds, self.gpus, self.how)
+
+
 @dataclass(frozen=True, slots=True)
 class Event:
     """Something that happened to a job: appended once, never changed.
 
     Attributes:
         at: When, UTC.
-        kind: ``submitted`` or ``moved`` or ``step``.
+        kind: ``submitted``, ``moved``, ``step`` or ``extended``.
         data: What there is to say.
     """
 
@@ -107,6 +127,7 @@ class JobStore:
                 spec_hash=spec_hash(spec),
                 created=now,
                 changed=now,
+                extension={},
             )
             session.add(row)
             session.flush()
@@ -158,6 +179,67 @@ class JobStore:
                 session.add(_EventRow(job_id=job_id, at=now, kind="moved", data=data))
                 return row.snapshot()
         raise IllegalTransition(f"job {job_id} is {self.get(job_id).state}, it cannot become {to}")
+
+    def extend(self, job_id: str, raised: Mapping[str, float]) -> Job:
+        """Raise limits of a job's budget and, if it has ended, queue it again.
+
+        Args:
+            job_id: Whose.
+            raised: The new limits, by their names in ``Budget``.
+        """
+        now = _now()
+        with self._transaction() as session:
+            row = session.get(_JobRow, job_id, with_for_update=True)
+            if row is None:
+                raise JobNotFound(f"no job {job_id!r}")
+            row.extension = {**row.extension, **raised}
+            row.changed = now
+            session.add(_EventRow(job_id=job_id, at=now, kind="extended", data=dict(raised)))
+            if JobState.QUEUED in NEXT[JobState(row.state)]:
+                row.state, row.reason, row.message = JobState.QUEUED, None, None
+                data = {"to": JobState.QUEUED, "reason": None, "message": None}
+                session.add(_EventRow(job_id=job_id, at=now, kind="moved", data=data))
+            session.flush()
+            return row.snapshot()
+
+    def begin_attempt(self, job_id: str, step: str, key: str, gpus: float) -> tuple[int, Attempt]:
+        """Open a line of a job's ledger; with the number by which it is kept and ended."""
+        with self._transaction() as session:
+            row = _AttemptRow(
+                job_id=job_id, step=step, key=key, began=_now(), seconds=0.0, gpus=gpus, how=None
+            )
+            session.add(row)
+            session.flush()
+            return row.number, row.snapshot()
+
+    def keep_attempts(self, seconds: Mapping[int, float]) -> None:
+        """Note how long open attempts have taken so far, by their numbers."""
+        if not seconds:
+            return
+        with self._transaction() as session:
+            for number, taken in seconds.items():
+                kept = sa.update(_AttemptRow).where(_AttemptRow.number == number)
+                session.execute(kept.values(seconds=taken))
+
+    def end_attempt(self, number: int, seconds: float, how: str) -> None:
+        """Close a line of the ledger."""
+        ended = sa.update(_AttemptRow).where(_AttemptRow.number == number)
+        with self._transaction() as session:
+            session.execute(ended.values(seconds=seconds, how=how))
+
+    def close_lost_attempts(self, job_id: str) -> None:
+        """Close the lines that a killed driver has left open."""
+        left = sa.update(_AttemptRow).where(_AttemptRow.job_id == job_id, _AttemptRow.how.is_(None))
+        with self._transaction() as session:
+            session.execute(left.values(how=LOST))
+
+    def attempts(self, job_id: str) -> list[Attempt]:
+        """A job's ledger, in order."""
+        in_order = (
+            sa.select(_AttemptRow).where(_AttemptRow.job_id == job_id).order_by(_AttemptRow.number)
+        )
+        with self._transaction() as session:
+            return [row.snapshot() for row in session.scalars(in_order)]
 
     def enter(self, job_id: str, step: str) -> None:
         """Note which step a job has come to."""

@@ -29,6 +29,7 @@ os.environ.setdefault("TUNE_DISABLE_SIGINT_HANDLER", "1")  # it stays, and swall
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 
 import ray
+import ray.exceptions
 from ray import tune
 from ray.tune.execution.tune_controller import TuneController
 from ray.tune.experiment import Trial
@@ -158,7 +159,6 @@ class Engine:
         """
         if source.finished:
             return
-        self._start()
         searcher = _SourceSearcher(
             source,
             self._account,
@@ -167,10 +167,20 @@ class Engine:
             seconds=seconds,
             folder=self._folder,
         )
-        with (
-            tempfile.TemporaryDirectory(prefix="branchsearch-") as folder,
-            _interruptible() as asked,
-        ):
+        with _interruptible() as asked:
+            while not self._fit(searcher, train, asked):
+                searcher.all_died()
+        if searcher.stranger is not None:
+            raise searcher.stranger
+        if asked.is_set():
+            raise Interrupted("stopped by the user")
+
+    def _fit(self, searcher: "_SourceSearcher", train: Train, asked: threading.Event) -> bool:
+        """Run Tune; False where Ray itself ended it, with all that trained, and it may go on."""
+        self._start()
+        # else Tune starts one process after the other, and short trainings never get them all
+        os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(self.workers)
+        with tempfile.TemporaryDirectory(prefix="branchsearch-") as folder:
             tuner = tune.Tuner(
                 tune.with_resources(_trainable(train), {"cpu": self._cpus, "gpu": self._gpus}),
                 tune_config=tune.TuneConfig(
@@ -190,13 +200,12 @@ class Engine:
             )
             try:
                 tuner.fit()
-            except BaseException:
+            except BaseException as error:
                 self._stop()  # with all that trains there
-                raise
-        if searcher.stranger is not None:
-            raise searcher.stranger
-        if asked.is_set():
-            raise Interrupted("stopped by the user")
+                if not _is_of_ray(error):
+                    raise
+                return False
+        return True
 
     def _start(self) -> None:
         if self._started:
@@ -205,7 +214,8 @@ class Engine:
             shutil.rmtree(self._folder, ignore_errors=True)  # of an engine that was killed
             self._folder.mkdir(parents=True)
         ray.init(
-            address=self._address,
+            # said outright: else Ray joins whatever cluster somebody has started on this machine
+            address=self._address or "local",
             include_dashboard=None if self._address else False,
             num_cpus=None if self._address else self.workers * self._cpus,
             object_store_memory=None if self._address else _OBJECT_STORE,
@@ -220,6 +230,22 @@ class Engine:
             self._started = False
             if self._folder is not None:
                 shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _is_of_ray(error: BaseException) -> bool:
+    """Whether it is of Ray's processes, and no error in a process that trains or in this one.
+
+    Tune gives up for all trials when a process ends that Ray killed for want of memory, or whose
+    machine went while it was asked for.
+    """
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ray.exceptions.RayTaskError):
+            return False
+        if isinstance(cause, ray.exceptions.RayError):
+            return True
+        cause = cause.__cause__ or cause.__context__
+    return False
 
 
 @contextmanager
@@ -392,6 +418,11 @@ class _SourceSearcher(Searcher):
                 actor = attempt.trial.temporary_state.ray_actor
                 assert actor is not None
                 ray.kill(actor)
+
+    def all_died(self) -> None:
+        """Every process has ended at once, and Tune with them."""
+        for trial_id in list(self._live):
+            self.on_trial_complete(trial_id, error=True)
 
     def report(self, trial_id: str, report: Mapping[str, Any]) -> bool:
         """Pass a report on; whether the trial goes on."""

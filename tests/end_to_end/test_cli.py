@@ -105,6 +105,71 @@ def test_trials_and_the_best_are_shown(home: Path, result: Result):
     assert on_front <= {row["number"] for row in rows if row["outcome"] == "complete"}
 
 
+def test_the_ledger_of_the_trials_adds_up_to_the_jobs(home: Path, result: Result):
+    shown = answer("show", result.job.id, "--home", home)
+    rows = answer("trials", result.job.id, "--home", home)
+    steps = {row["step"]: row for row in shown["ledger_by_step"]}
+    assert steps.keys() == {"baselines", "search", "confirm"}
+    for what in ("attempts", "seconds", "gpu_seconds"):
+        in_search = sum(row["ledger"][what] for row in rows)
+        assert in_search == pytest.approx(steps["search"][what])
+        assert sum(row[what] for row in steps.values()) == pytest.approx(shown["ledger"][what])
+    trained = [row for row in rows if row["outcome"] in ("complete", "stopped")]
+    assert all(row["ledger"]["attempts"] for row in trained)
+    new = [row for row in trained if row["tree"] != trained[0]["tree"]]  # that is a baseline
+    assert all(row["ledger"]["seconds"] >= row["seconds"] for row in new)
+    assert shown["ledger"]["cost"] is None
+
+
+def test_logs_are_of_the_job_and_of_each_trial(home: Path, result: Result):
+    events = answer("logs", result.job.id, "--home", home)
+    steps = [event["step"] for event in events if event["event"] == "step"]
+    assert steps == ["baselines", "affinity", "search", "confirm", "export", "report"]
+    told = {event["trial"]: event["outcome"] for event in events if event["event"] == "outcome"}
+    rows = answer("trials", result.job.id, "--home", home)
+    assert told == {row["number"]: row["outcome"] for row in rows}
+    number = next(row["number"] for row in rows if row["outcome"] == "complete")
+    of_trial = answer("logs", result.job.id, "--trial", str(number), "--home", home)
+    assert [event["event"] for event in of_trial] == ["began", "epoch", "epoch", "outcome", "ended"]
+    shown = program("logs", result.job.id, "--home", home).stdout.splitlines()
+    assert len(shown) == len(events)
+    assert program("logs", result.job.id, "--trial", "99", "--home", home).returncode == 3
+
+
+def test_a_finished_job_is_extended_and_goes_on(home: Path, result: Result, tmp_path: Path):
+    given = {"max_trials": 3, "cost_per_hour": 2.0, "max_cost": 50.0}
+    spec = written(tmp_path / "job.yaml", tiny(budget=given, metadata={"name": "to extend"}))
+    first = answer("run", spec, "--home", home)
+    before = answer("show", first["job"], "--home", home)
+    assert before["message"] == "budget.max_trials: 3 trained"
+    for wrong in (["--max-trials", "3"], ["--max-seconds", "60"], []):
+        refused = program("extend", first["job"], *wrong, "--home", home)
+        assert refused.returncode == 2
+        assert answer("show", first["job"], "--home", home) == before
+    extended = answer("extend", first["job"], "--max-trials", "5", "--home", home)
+    assert (extended["job"], extended["state"]) == (first["job"], "succeeded")
+    rows = answer("trials", first["job"], "--home", home)
+    assert [row["outcome"] for row in rows if row["outcome"] in ("complete", "stopped")] != []
+    counted = [row for row in rows if row["outcome"] in ("complete", "stopped")]
+    assert len(counted) == 5
+    best = answer("best", first["job"], "--home", home)["chosen"]["tree"]
+    described = json.loads((Path(extended["export"]) / "model.json").read_text())
+    assert best == described["tree"] == extended["tree"]
+    assert answer("run", spec, "--home", home) == extended  # the same spec goes on with it
+    shown = answer("show", first["job"], "--home", home)
+    assert shown["budget"]["max_trials"] == 5
+    assert shown["ledger"]["cost"] == pytest.approx(2 * shown["ledger"]["seconds"] / 3600)
+    assert result.job.id != first["job"]
+
+
+def test_early_stopping_is_switched_off(home: Path, result: Result, tmp_path: Path):  # noqa: ARG001
+    spec = written(tmp_path / "job.yaml", tiny(metadata={"name": "patient"}))
+    ran = answer("run", spec, "--no-early-stopping", "--home", home)
+    rows = answer("trials", ran["job"], "--home", home)
+    assert {row["outcome"] for row in rows} == {"complete"}
+    assert answer("show", ran["job"], "--home", home)["trials"]["complete"] == 5
+
+
 def test_a_trial_is_exported_and_never_over_what_is_there(
     home: Path, result: Result, tmp_path: Path
 ):
