@@ -1,4 +1,3 @@
-import hashlib
 import json
 import os
 import re
@@ -40,6 +39,7 @@ FACTS = {
     "metrics": {"depth": {"test": 0.25, "single-task": 0.26}, "seg": 0.5},
     "provenance": {"job": "01J", "seeds": [1, 2]},
     "limits": ["Rooms only | no gardens."],
+    "note": 1,
 }
 
 
@@ -49,7 +49,7 @@ def exported(
     *,
     seed: int = 0,
     facts: Mapping[str, Any] = FACTS,
-    overwrite: bool = False,
+    **others: Any,  # noqa: ANN401  # arguments of export
 ) -> Path:
     network = network_of(tree, seed=seed)
     tasks = tasks_of(tree)
@@ -61,7 +61,7 @@ def exported(
         mean=MEAN,
         std=STD,
         facts=facts,
-        overwrite=overwrite,
+        **others,
     )
 
 
@@ -100,18 +100,10 @@ def test_a_folder_may_be_read_by_whoever_may_read_its_neighbours(four: Path, tmp
     assert four.stat().st_mode == (tmp_path / "neighbour").stat().st_mode
 
 
-def test_checksums_are_those_of_every_other_file(four: Path):
-    files = content(four)
-    described = json.loads(files.pop("model.json"))
-    assert described["sha256"] == {
-        name: hashlib.sha256(data).hexdigest() for name, data in files.items()
-    }
-
-
 def test_the_description_says_what_was_promised(two: Path):
     described = json.loads((two / "model.json").read_text(encoding="utf-8"))
     network = network_of(TREE)
-    assert described["schema_version"] == 1
+    assert described["schema_version"] == 2
     assert described["tree"] == str(TREE)
     assert described["tasks"][1] == {
         "name": "seg",
@@ -120,17 +112,28 @@ def test_the_description_says_what_was_promised(two: Path):
         "direction": "maximize",
         "classes": 4,
         "count": None,
-        "head": {"name": "dense", "args": {}},
+        "weight": 1.0,
         "outputs": 4,
+        "shape": ["batch", 4, *SIZE],
+        "meaning": "a score per class; argmax over dimension 1 is the class",
+        "head": {"name": "dense", "args": {}, "module": "head_seg", "reads": "last"},
+        "path": ["stage0_depth_seg", "stage1_seg"],
     }
     assert described["input"] == {
+        "shape": ["batch", 3, *SIZE],
+        "colours": "RGB",
         "height": SIZE[0],
         "width": SIZE[1],
+        "other_sizes": True,
         "mean": list(MEAN),
         "std": list(STD),
     }
-    assert described["parameters"] == sum(weight.numel() for weight in network.parameters())
-    assert described["facts"] == FACTS
+    weights = sum(weight.numel() for weight in network.parameters())
+    assert described["cost"]["parameters"] == weights
+    assert described["single_task_cost"]["parameters"] > weights
+    for name in ("metrics", "provenance", "limits"):
+        assert described[name] == FACTS[name]
+    assert described["facts"] == {"note": 1}
 
 
 def test_the_card_loads_the_network_without_branchsearch(four: Path, tmp_path: Path):
@@ -168,7 +171,8 @@ def test_the_tables_of_the_card_hold_whatever_tasks_are_called(two: Path):
     tree = Tree.share_none(["`|`", "a|b", "<b", "|", "``", "\\"], stages=1)
     facts = {"metrics": {task: {"te|st": 1, "`": 2.5} for task in tree.tasks}}
     proof = json.loads((two / "proof.json").read_text())
-    card = model_card(promise_of(network_of(tree)), facts, proof)
+    described = json.loads((two / "model.json").read_text())
+    card = model_card(promise_of(network_of(tree)), {**described, **facts}, proof)
     for table in re.findall(r"(?:^\|.*\n)+", card, re.M):
         bars = {len(re.findall(r"(?<!\\)\|", line)) for line in table.splitlines()}
         assert len(bars) == 1, table

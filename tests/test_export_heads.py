@@ -9,9 +9,11 @@ from hypothesis import given, settings
 
 from branchsearch import catalog
 from branchsearch.backbones.resnet import ResidualStage, resnet
+from branchsearch.export.description import describe, promised
+from branchsearch.export.learning import UNKNOWN
 from branchsearch.export.parts import exported_state
 from branchsearch.export.promise import MEANINGS, Promise
-from branchsearch.export.proof import prove
+from branchsearch.export.proof import prove, question
 from branchsearch.export.source import model_source
 from branchsearch.jobs.training import build_heads
 from branchsearch.model.branched import BranchedNetwork
@@ -115,7 +117,9 @@ def test_heads_of_every_sort_are_proven_and_typed(tmp_path: Path):
     work.mkdir()
     network = network_of(FOUR)
     write(network, folder)
-    measured = prove(folder, network, promise_of(network), work=work)
+    promise = promise_of(network)
+    described = describe(promise, facts={}, learning=UNKNOWN, graphs=[], others=[])
+    measured = prove(folder, promised(described), question(network, promise), work=work)
     assert measured["outputs"]["largest_relative_difference"] <= 1e-5
     cache = f"--cache-dir={Path(__file__).parents[1] / '.mypy_cache'}"
     command = [sys.executable, "-m", "mypy", "--strict", "--config-file=", cache, "model.py"]

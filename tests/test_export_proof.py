@@ -9,7 +9,11 @@ import safetensors.torch
 import torch
 
 from branchsearch.export import proof
-from branchsearch.export.proof import ProofFailed, prove
+from branchsearch.export.description import describe, promised
+from branchsearch.export.learning import UNKNOWN
+from branchsearch.export.promise import Promise
+from branchsearch.export.proof import ProofFailed, prove, question
+from branchsearch.model.branched import BranchedNetwork
 from branchsearch.space.cost import Cost
 from branchsearch.tree import Tree
 from tests.test_export_source import FOUR_TASKS, network_of, promise_of, written
@@ -34,9 +38,14 @@ def work(tmp_path: Path) -> Path:
     return made
 
 
-def proven(folder: Path, work: Path) -> dict[str, Any]:
-    network = network_of(TREE)
-    return prove(folder, network, promise_of(network), work=work)
+def proven(
+    folder: Path, work: Path, network: BranchedNetwork | None = None, promise: Promise | None = None
+) -> dict[str, Any]:
+    """Proven against a network, by default the one that the folder was made of."""
+    network = network or network_of(TREE)
+    promise = promise or promise_of(network)
+    described = describe(promise, facts={}, learning=UNKNOWN, graphs=[], others=[])
+    return prove(folder, promised(described), question(network, promise), work=work)
 
 
 def edit(folder: Path, old: str, new: str) -> None:
@@ -64,7 +73,7 @@ def test_an_honest_folder_is_proven_and_nothing_is_changed(tree: Tree, tmp_path:
     folder.mkdir()
     written(network, folder)
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
-    measured = prove(folder, network, promise, work=work)
+    measured = proven(folder, work, network, promise)
     assert json.loads(json.dumps(measured)) == measured
     assert measured["outputs"]["batch_sizes"] == [1, 5]
     assert measured["outputs"]["largest_relative_difference"] <= 1e-5
@@ -148,7 +157,7 @@ def test_a_cost_that_is_not_kept_is_not_proven(name: str, folder: Path, work: Pa
     promise = promise_of(network)
     one_less = {name: getattr(promise.cost, name) - 1}
     with pytest.raises(ProofFailed, match=rf"{name}, but {one_less[name]} were promised"):
-        prove(folder, network, replace(promise, cost=replace(promise.cost, **one_less)), work=work)
+        proven(folder, work, network, replace(promise, cost=replace(promise.cost, **one_less)))
 
 
 def test_a_network_that_never_answers_is_given_up(
@@ -167,7 +176,7 @@ def test_numbers_that_are_not_finite_are_not_proven(folder: Path, work: Path):
             parameter.fill_(float("nan"))
     written(network, folder)
     with pytest.raises(ProofFailed, match="no finite numbers"):
-        prove(folder, network, promise_of(network), work=work)
+        proven(folder, work, network)
 
 
 def test_promises_are_counted_without_running():

@@ -65,9 +65,9 @@ def source_of(tree: Tree) -> str:
     return model_source(network, promise_of(network))
 
 
-def imported(folder: Path) -> ModuleType:
+def imported(folder: Path, name: str = "model") -> ModuleType:
     """The module that a folder's model.py is."""
-    spec = importlib.util.spec_from_file_location("exported", folder / "model.py")
+    spec = importlib.util.spec_from_file_location("exported", folder / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

@@ -94,4 +94,5 @@ def as_given(features: Tensor, layout: str, grid: tuple[int, int] | None) -> Ten
         return features
     rows, columns = grid
     patches = features[:, -rows * columns :].transpose(1, 2)
-    return patches.reshape(len(patches), -1, rows, columns)
+    # not len(), a plain number: torch.export would take the batch that it sees for the only one
+    return patches.reshape(patches.shape[0], -1, rows, columns)

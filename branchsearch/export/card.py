@@ -13,16 +13,16 @@ from branchsearch.space.cost import COSTS
 from branchsearch.task import Direction
 
 
-def card(promise: Promise, facts: Mapping[str, Any], proof: Mapping[str, Any]) -> str:
+def card(promise: Promise, described: Mapping[str, Any], proof: Mapping[str, Any]) -> str:
     """Write ``README.md``.
 
     Args:
         promise: What the network is.
-        facts: As ``branchsearch.export.folder.export`` takes them.
+        described: What ``model.json`` says of it.
         proof: What ``branchsearch.export.proof.prove`` measured.
     """
     drawing = text(promise.tree)
-    metrics = {task: _columns(value) for task, value in facts.get("metrics", {}).items()}
+    metrics = {task: _columns(value) for task, value in described["metrics"].items()}
     columns = list(dict.fromkeys(chain.from_iterable(metrics.values())))
     return render(
         "card.md.jinja",
@@ -34,6 +34,7 @@ def card(promise: Promise, facts: Mapping[str, Any], proof: Mapping[str, Any]) -
         },
         height=promise.size[0],
         width=promise.size[1],
+        other_sizes=described["input"]["other_sizes"],
         fence=_fence(drawing, least=3),
         drawing=drawing,
         tasks=[
@@ -56,13 +57,55 @@ def card(promise: Promise, facts: Mapping[str, Any], proof: Mapping[str, Any]) -
             for task in promise.tasks
             if task.name in metrics
         ],
+        delta=_deltas(described["delta"]),
+        latency=[
+            {"batch": batch, **_milliseconds(seconds), "ratio": seconds["ratio"]}
+            for batch, seconds in proof["latency"].items()
+        ],
+        graphs=[_graph(graph, proof["graphs"][graph["file"]]) for graph in described["graphs"]],
         proof=proof,
-        limits=[_plain(limit) for limit in facts.get("limits", ())],
+        limits=[_plain(limit) for limit in described["limits"]],
         provenance=[
             (_plain(name), _code(value if isinstance(value, str) else json.dumps(value)))
-            for name, value in facts.get("provenance", {}).items()
+            for name, value in described["provenance"].items()
+            if not isinstance(value, Mapping)  # a whole spec: for programs
         ],
     )
+
+
+def _graph(graph: Mapping[str, Any], proof: Mapping[str, Any]) -> dict[str, Any]:
+    """A row on a graph, and sentences on what its precision costs."""
+    metrics = graph.get("metrics")
+    return {
+        **graph,
+        "open": ", ".join(graph["dynamic"]),
+        "difference": proof["largest_relative_difference"],
+        "latency": {
+            batch: _milliseconds(seconds)["milliseconds"]
+            for batch, seconds in proof["latency"].items()
+        },
+        "lost": [
+            (_code(task), _number(before), _number(metrics[graph["precision"]][task]))
+            for task, before in metrics["float32"].items()
+        ]
+        if metrics
+        else [],
+    }
+
+
+def _milliseconds(seconds: Mapping[str, float]) -> dict[str, str]:
+    return {
+        name.replace("seconds", "milliseconds"): f"{1000 * value:.3g}"
+        for name, value in seconds.items()
+        if name.endswith("seconds")
+    }
+
+
+def _deltas(delta: Any) -> str:  # noqa: ANN401  # a number, one per seed, or none
+    if delta is None:
+        return ""
+    values = [delta] if isinstance(delta, (int, float)) else list(delta)
+    return " and ".join(f"{value:+.2f} %" for value in values)
 
 
 def _columns(measured: Any) -> dict[str, Any]:  # noqa: ANN401  # a number, or several by name

@@ -5,7 +5,7 @@ import builtins
 import inspect
 import symtable
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -60,18 +60,23 @@ class Excerpt:
     definitions: Mapping[str, str]
 
 
-def excerpt(classes: Iterable[type], reserved: Mapping[str, str]) -> Excerpt:
-    """Gather the source of classes and of what they use from their own files.
+def excerpt(
+    classes: Iterable[Callable[..., Any]],
+    reserved: Mapping[str, str],
+    allowed: Set[str] = ALLOWED,
+) -> Excerpt:
+    """Gather the source of classes and functions, and of what they use from their own files.
 
     Args:
         classes: In the order in which they should stand.
         reserved: Names that the new file needs for itself, and what for.
+        allowed: Packages that the new file may import, beside Python's own library.
 
     Raises:
         NotExportable: A class has no source, or needs what an exported file may not import; or two
             different things go by one name.
     """
-    gathered = _Gathered(dict(reserved))
+    gathered = _Gathered(dict(reserved), allowed)
     for cls in classes:
         if cls.__qualname__ != cls.__name__:
             raise NotExportable(f"cannot export {cls.__qualname__}: it is not at the top of a file")
@@ -144,6 +149,7 @@ def escaped(text: str) -> str:
 @dataclass(slots=True)
 class _Gathered:
     origins: dict[str, str]  # where each name of the new file comes from
+    allowed: Set[str]
     imports: set[Import] = field(default_factory=set)
     definitions: dict[str, str] = field(default_factory=dict)
 
@@ -164,10 +170,10 @@ class _Gathered:
         if known != origin:
             raise NotExportable(f"cannot export {wanted_by}: {name!r} is {origin} and also {known}")
         if isinstance(found, Import):
-            if found.root not in ALLOWED | sys.stdlib_module_names:
+            if found.root not in self.allowed | sys.stdlib_module_names:
                 raise NotExportable(
                     f"cannot export {wanted_by}: it uses {name!r} from {found.module}, but an "
-                    f"exported file imports only {', '.join(sorted(ALLOWED))}"
+                    f"exported file imports only {', '.join(sorted(self.allowed))}"
                 )
             self.imports.add(found)
         elif name not in self.definitions:

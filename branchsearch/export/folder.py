@@ -1,31 +1,46 @@
 """A trained network as a folder that runs without branchsearch."""
 
-import hashlib
 import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import safetensors.torch
 
+from branchsearch.drawing.svg import svg
 from branchsearch.export.card import card
+from branchsearch.export.checksums import LEFTOVERS, SUMS, sums
+from branchsearch.export.description import describe, promised
+from branchsearch.export.formats import GRAPHS, Calibration, check_formats, write_graphs
+from branchsearch.export.graphs import at_rest, other_sizes
+from branchsearch.export.learning import UNKNOWN, Learning
+from branchsearch.export.licence import licence
 from branchsearch.export.parts import exported_state
 from branchsearch.export.promise import Promise
-from branchsearch.export.proof import prove
+from branchsearch.export.proof import kept_question, prove, question
 from branchsearch.export.source import model_source
+from branchsearch.export.training_source import training_source
 from branchsearch.model.branched import BranchedNetwork
 from branchsearch.task import Task
 
-#: Of ``model.json``; a higher one may lack or rename what this one has.
-SCHEMA_VERSION = 1
-
-#: What an exported folder holds.
-FILES = ("README.md", "model.json", "model.py", "proof.json", "tree.txt", "weights.safetensors")
+#: What every exported folder holds.
+FILES = (
+    "LICENSE",
+    "README.md",
+    "SHA256SUMS",
+    "model.json",
+    "model.py",
+    "proof.json",
+    "proof.safetensors",
+    "train.py",
+    "tree.svg",
+    "tree.txt",
+    "weights.safetensors",
+)
 
 
 class FolderExists(FileExistsError):
@@ -41,6 +56,10 @@ def export(
     mean: Sequence[float],
     std: Sequence[float],
     facts: Mapping[str, Any],
+    learning: Learning = UNKNOWN,
+    formats: Collection[str] = (),
+    fuse: bool = False,
+    calibration: Calibration | None = None,
     overwrite: bool = False,
 ) -> Path:
     """Write a network's source, weights and description, prove them, and only then show them.
@@ -57,8 +76,13 @@ def export(
         mean: Of the colours (R, G, B) it was trained on, in [0, 1].
         std: Their standard deviation, in [0, 1].
         facts: What else is known, as plain JSON; it is kept in ``model.json``. The card shows
-            ``metrics`` (by task: a number, or several by what they are), ``provenance`` (text or
-            numbers by name) and ``limits`` (sentences).
+            ``metrics`` (by task: a number, or several by what they are), ``provenance`` (by name)
+            and ``limits`` (sentences).
+        learning: How it was trained; ``train.py`` does the same.
+        formats: Names in ``branchsearch.export.formats.GRAPHS``: as what it is written beside its
+            source.
+        fuse: Whether batch norms go into the convolutions before them, in these formats.
+        calibration: What 8-bit integers are chosen by; for ``onnx_int8`` alone.
         overwrite: Replace an earlier export that is at ``to``, and nothing else.
 
     Returns:
@@ -68,12 +92,19 @@ def export(
         FolderExists: Something is at ``to`` that may not be replaced.
         NotExportable: A stage or head cannot be written as source that stands alone.
         ProofFailed: What was written does not do what the network does.
-        ValueError: The tasks, size, colours or facts do not fit.
+        NotTraceable: A format needs a graph of the network, and torch.export makes none.
+        NeedsOnnx: A format needs the extra ``onnx``.
+        ValueError: The tasks, size, colours, facts or formats do not fit.
         OSError: The folder cannot be written there.
     """
+    check_formats(formats, calibration)
     _check_free(to, overwrite)
     promise = Promise.of(network, tasks=tasks, size=size, mean=mean, std=std)
-    plain_facts = _plain(facts, promise)
+    plain_facts, reference = _plain(facts, promise), at_rest(network)
+    others = other_sizes(reference, promise.size)
+    asked = question(
+        network, promise, others=others, images=calibration.images if calibration else None
+    )
     to.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".branchsearch-export-", dir=to.parent) as name:
         work = Path(name)
@@ -81,12 +112,30 @@ def export(
         folder.mkdir()
         desk.mkdir()
         _write(folder / "model.py", model_source(network, promise))
+        _write(folder / "train.py", training_source(promise, learning))
         _write(folder / "weights.safetensors", safetensors.torch.save(exported_state(network)))
         _write(folder / "tree.txt", f"{network.tree}\n")
-        proof = prove(folder, network, promise, work=desk)
+        _write(folder / "tree.svg", svg(network.tree))
+        _write(folder / "LICENSE", licence(network))
+        graphs = write_graphs(
+            folder,
+            reference,
+            promise,
+            formats=formats,
+            fuse=fuse,
+            calibration=calibration,
+            others=others,
+            work=desk,
+        )
+        described = describe(
+            promise, facts=plain_facts, learning=learning, graphs=graphs, others=others
+        )
+        proof = prove(folder, promised(described), asked, work=desk)
+        _write(folder / "proof.safetensors", safetensors.torch.save(kept_question(asked)))
         _write(folder / "proof.json", _json(proof))
-        _write(folder / "README.md", card(promise, plain_facts, proof))
-        _write(folder / "model.json", _json(_description(promise, plain_facts, folder)))
+        _write(folder / "model.json", _json(described))
+        _write(folder / "README.md", card(promise, described, proof))
+        _write(folder / SUMS, sums(folder))
         _sync(folder)
         # not inside the work folder, which goes whatever happens
         with _aside(to, work.with_name(f"{work.name}-replaced"), overwrite):
@@ -103,7 +152,7 @@ def _check_free(to: Path, overwrite: bool) -> None:
     if to.is_symlink() or not to.is_dir():
         raise FolderExists(f"{to} is not a folder, and only an exported folder is replaced")
     found = {path.name for path in to.iterdir()}
-    strange = sorted(found - {*FILES, "__pycache__"})
+    strange = sorted(found - {*FILES, *GRAPHS.values(), *LEFTOVERS})
     if strange or not found >= set(FILES):
         lacks = sorted(set(FILES) - found)
         raise FolderExists(
@@ -139,41 +188,6 @@ def _plain(facts: Mapping[str, Any], promise: Promise) -> dict[str, Any]:
     return plain
 
 
-def _description(promise: Promise, facts: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    """``model.json``; the checksums are those of every other file."""
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "written_by": f"branchsearch {version('branchsearch')}",
-        "tree": str(promise.tree),
-        "tasks": [
-            {
-                "name": task.name,
-                "kind": task.kind,
-                "metric": task.metric,
-                "direction": task.direction,
-                "classes": task.classes,
-                "count": task.count,
-                "head": {"name": head.name, "args": dict(head.args)},
-                "outputs": task.outputs,
-            }
-            for task, head in ((task, task.head_or_default) for task in promise.tasks)
-        ],
-        "input": {
-            "height": promise.size[0],
-            "width": promise.size[1],
-            "mean": promise.mean,
-            "std": promise.std,
-        },
-        "parameters": promise.cost.parameters,
-        "multiply_adds": promise.cost.multiply_adds,
-        "facts": facts,
-        "sha256": {
-            path.name: hashlib.sha256(path.read_bytes()).hexdigest()
-            for path in sorted(folder.iterdir())
-        },
-    }
-
-
 def _json(value: object) -> str:
     return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
@@ -187,9 +201,10 @@ def _write(path: Path, content: bytes | str) -> None:
 
 
 def _sync(folder: Path) -> None:
-    """Make the names in a folder survive a power cut too."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    """Make the names in a folder survive a power cut too, and files that others wrote into it."""
+    for path in (folder, *folder.glob("*.pt2"), *folder.glob("*.onnx")):
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import torch
 
@@ -12,6 +12,7 @@ from branchsearch.export.names import Names
 from branchsearch.export.parts import parts
 from branchsearch.model.branched import BranchedNetwork
 from branchsearch.model.cost import cost_table, network_cost
+from branchsearch.model.heads import reads_path
 from branchsearch.space.cost import Cost
 from branchsearch.task import Task
 from branchsearch.tree import Tree
@@ -43,6 +44,7 @@ class Promise:
         shapes: One per task: its prediction's shape behind the batch, for an image of that size.
         cost: Of the whole network, on one image of that size.
         apart: What a network of its own for each task would cost together.
+        reads_path: One per task: whether its head reads every stage on its way, not the last alone.
 
     Raises:
         ValueError: The tasks are not the tree's; a prediction has not the channels its task asks
@@ -57,6 +59,7 @@ class Promise:
     shapes: tuple[tuple[int, ...], ...]
     cost: Cost
     apart: Cost
+    reads_path: tuple[bool, ...]
 
     def __post_init__(self) -> None:
         for task, shape in zip(self.tasks, self.shapes, strict=True):
@@ -103,7 +106,39 @@ class Promise:
             shapes=tuple(tuple(predictions[task].shape[1:]) for task in network.tree.tasks),
             cost=network_cost(network, size),
             apart=table.of(Tree.share_none(network.tree.tasks, len(stages))),
+            reads_path=tuple(map(reads_path, network.heads)),
         )
+
+    def tasks_as_json(self) -> list[dict[str, Any]]:
+        """Every task: what it is, what is predicted, and which modules do it."""
+        names = Names.of(self.tree)
+        return [
+            {
+                "name": task.name,
+                "kind": task.kind,
+                "metric": task.metric,
+                "direction": task.direction,
+                "classes": task.classes,
+                "count": task.count,
+                "weight": task.weight,
+                "outputs": task.outputs,
+                "shape": ["batch", *shape],
+                "meaning": MEANINGS[task.kind],
+                "head": {
+                    "name": task.head_or_default.name,
+                    "args": dict(task.head_or_default.args),
+                    "module": names.heads[task.name],
+                    "reads": "path" if reads else "last",
+                },
+                "path": [
+                    stage[row[column]]
+                    for stage, row in zip(names.stages, self.tree.branches, strict=True)
+                ],
+            }
+            for column, (task, shape, reads) in enumerate(
+                zip(self.tasks, self.shapes, self.reads_path, strict=True)
+            )
+        ]
 
     def shape_text(self, task: Task) -> str:
         """A prediction's shape, for any batch and, where it follows the image, any size."""

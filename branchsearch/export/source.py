@@ -49,8 +49,8 @@ def model_source(network: BranchedNetwork, promise: Promise) -> str:
         "model.py.jinja",
         tasks=_count(len(tree.tasks), "task"),
         stage_count=_count(len(tree.branches), "stage"),
-        drawing=_docstring(text(tree)),
-        imports=_import_lines(_IMPORTS | used.imports),
+        drawing=docstring(text(tree)),
+        imports=import_lines(_IMPORTS | used.imports),
         needs=" and ".join(sorted({one.root for one in used.imports} & ALLOWED) or ["torch"]),
         size=promise.size,
         mean=promise.mean,
@@ -68,7 +68,7 @@ def model_source(network: BranchedNetwork, promise: Promise) -> str:
         ],
         heads=[
             {
-                "task": _docstring(task.name),
+                "task": docstring(task.name),
                 "shape": promise.shape_text(task),
                 "meaning": MEANINGS[task.kind],
                 "built": _built(head, modules[head]),
@@ -132,7 +132,7 @@ def _argument(written: str, *, indent: int) -> str:
     return f"{written[: opening + 1]}{each}{blank}{written[-1]}"
 
 
-def _import_lines(imports: Iterable[Import]) -> str:
+def import_lines(imports: Iterable[Import]) -> str:
     """Imports as isort orders them: Python's own, then the others."""
     groups: tuple[list[Import], list[Import]] = ([], [])
     for one in imports:
@@ -164,7 +164,7 @@ def _member_order(one: Import) -> tuple[int, str]:
     return (0 if name.isupper() and len(name) > 1 else 1 if name[0].isupper() else 2, name)
 
 
-def _docstring(written: str) -> str:
+def docstring(written: str) -> str:
     """Text that stands in a docstring as it is."""
     return "\n".join(escaped(line).rstrip() for line in written.split("\n")).replace(
         '"""', '\\"\\"\\"'

@@ -1,0 +1,216 @@
+"""The formats that an exported network comes in beside its source."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import UInt8
+from torch import Tensor, nn
+
+from branchsearch.export.graphs import Half, fused, trace
+from branchsearch.export.onnx_files import (
+    Session,
+    check_onnx,
+    input_name,
+    write_int8,
+    write_onnx,
+)
+from branchsearch.export.promise import Promise
+from branchsearch.model.branched import BranchedNetwork
+
+#: By format, the file. ``torch``, the source with its weights, is always there.
+GRAPHS = {
+    "pt2": "model.pt2",
+    "onnx": "model.onnx",
+    "pt2_half": "model.half.pt2",
+    "onnx_half": "model.half.onnx",
+    "onnx_int8": "model.int8.onnx",
+}
+
+#: By precision, the largest difference to the searched network's outputs, of the largest of them.
+TOLERANCES = {"float32": 1e-5, "float16": 5e-2, "int8": 1.0}
+
+#: The same where batch norms went into the convolutions before.
+FUSED_TOLERANCE = 1e-4
+
+_BATCH = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """What 8-bit integers need to be chosen by, and judged by.
+
+    Attributes:
+        images: Shape [N, 3, H, W], of what the network will see; not those it is judged on.
+        judge: From a network to each task's metric.
+    """
+
+    images: UInt8[Tensor, "N 3 H W"]
+    judge: Callable[[nn.Module], Mapping[str, float]]
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """A file that holds the network as a graph.
+
+    Attributes:
+        file: Its name.
+        precision: ``float32``, ``float16`` or ``int8``; images and predictions are float32.
+        fused: Whether batch norms went into the convolutions before them.
+        dynamic: Which of ``batch``, ``height`` and ``width`` are open.
+        input: What the images are called.
+        outputs: What the predictions are called, in order.
+        tolerance: The largest difference allowed, of the largest output.
+        opset: Of ONNX.
+        metrics: Of the network before and after, by task, where precision costs some.
+    """
+
+    file: str
+    precision: str
+    fused: bool
+    dynamic: tuple[str, ...]
+    input: str
+    outputs: tuple[str, ...]
+    tolerance: float
+    opset: int | None = None
+    metrics: Mapping[str, Mapping[str, float]] | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """As ``model.json`` has it."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+
+def check_formats(names: Collection[str], calibration: Calibration | None) -> None:
+    """See that formats are known and can be made.
+
+    Raises:
+        ValueError: One is not known, or needs images that are not there.
+        NeedsOnnx: One needs the extra ``onnx``.
+    """
+    if strangers := sorted(set(names) - GRAPHS.keys() - {"torch"}):
+        raise ValueError(f"no formats {strangers}; there are {', '.join(['torch', *GRAPHS])}")
+    if any(name.startswith("onnx") for name in names):
+        check_onnx()
+    if "onnx_int8" in names and calibration is None:
+        raise ValueError("onnx_int8 needs images to find the ranges of numbers with")
+
+
+def write_graphs(
+    folder: Path,
+    network: BranchedNetwork,
+    promise: Promise,
+    *,
+    formats: Collection[str],
+    fuse: bool,
+    calibration: Calibration | None,
+    others: Sequence[tuple[int, int]],
+    work: Path,
+) -> list[Graph]:
+    """Write a network in some formats.
+
+    Args:
+        folder: Where the files go.
+        network: At rest, see ``branchsearch.export.graphs.at_rest``.
+        promise: Read off it.
+        formats: Names that were checked.
+        fuse: Whether batch norms go into the convolutions before them.
+        calibration: For 8-bit integers.
+        others: Sizes of images that it takes, too.
+        work: An empty folder.
+
+    Raises:
+        NotTraceable: torch.export makes no graph of it.
+    """
+    wanted = [name for name in GRAPHS if name in formats]
+    made: list[Graph] = []
+    for precision in ("float32", "float16"):
+        here = [name for name in wanted if ("half" in name) == (precision == "float16")]
+        if here:
+            made += _write(
+                folder, network, promise, here, precision, fuse, calibration, others, work
+            )
+    return made
+
+
+def _write(
+    folder: Path,
+    network: BranchedNetwork,
+    promise: Promise,
+    formats: Collection[str],
+    precision: str,
+    fuse: bool,
+    calibration: Calibration | None,
+    others: Sequence[tuple[int, int]],
+    work: Path,
+) -> list[Graph]:
+    tasks, module = promise.tree.tasks, network if precision == "float32" else Half(network)
+    traced, dynamic = trace(module, promise.size, others)
+    if fuse:
+        open_sizes = others if "height" in dynamic else ()
+        traced, dynamic = trace(fused(traced), promise.size, open_sizes)
+    one = Graph(
+        file="",
+        precision=precision,
+        fused=fuse,
+        dynamic=dynamic,
+        input="images",
+        outputs=tasks,
+        tolerance=FUSED_TOLERANCE if fuse and precision == "float32" else TOLERANCES[precision],
+    )
+    made = []
+    for name in formats:
+        if name.startswith("pt2"):
+            torch.export.save(traced, folder / GRAPHS[name])
+            made.append(replace(one, file=GRAPHS[name]))
+    of_onnx = [name for name in formats if name.startswith("onnx")]
+    if not of_onnx:
+        return made
+    plain = next((name for name in of_onnx if name != "onnx_int8"), None)
+    file = folder / GRAPHS[plain] if plain else work / "float32.onnx"
+    opset = write_onnx(traced, file, tasks=tasks, dynamic=dynamic, notes=_notes(promise))
+    one = replace(one, input=input_name(tasks), opset=opset)
+    if plain:
+        made.append(replace(one, file=file.name))
+    if "onnx_int8" in of_onnx:
+        assert calibration is not None  # checked before
+        made.append(_quantised(file, folder, network, promise, one, calibration, work))
+    return made
+
+
+def _quantised(
+    source: Path,
+    folder: Path,
+    network: BranchedNetwork,
+    promise: Promise,
+    graph: Graph,
+    calibration: Calibration,
+    work: Path,
+) -> Graph:
+    file = folder / GRAPHS["onnx_int8"]
+    write_int8(
+        source, file, images=torch.split(prepared(calibration.images, promise), _BATCH), work=work
+    )
+    metrics = {
+        "float32": dict(calibration.judge(network)),
+        "int8": dict(calibration.judge(Session(file, promise.tree.tasks))),
+    }
+    tolerance = TOLERANCES["int8"]
+    return replace(graph, file=file.name, precision="int8", tolerance=tolerance, metrics=metrics)
+
+
+def prepared(images: UInt8[Tensor, "N 3 H W"], promise: Promise) -> Tensor:
+    """What the network takes, as ``prepare`` in ``model.py`` gives it."""
+    mean, std = (torch.tensor(colour).view(3, 1, 1) for colour in (promise.mean, promise.std))
+    return (images.float() / 255 - mean) / std
+
+
+def _notes(promise: Promise) -> dict[str, str]:
+    """What an ONNX file says of itself: who has it may not have the rest of the folder."""
+    return {
+        "tree": str(promise.tree),
+        "mean": ", ".join(map(str, promise.mean)),
+        "std": ", ".join(map(str, promise.std)),
+        "input": "RGB in [0, 1], minus mean, divided by std",
+    }
