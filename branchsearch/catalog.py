@@ -106,6 +106,7 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = {
         "random_tree": "branchsearch.search.samplers.random_tree:random_tree",
         "ranked": "branchsearch.search.samplers.ranked:ranked_by_affinity",
         "tpe": "branchsearch.search.samplers.stock:tpe",
+        "tree_gp": "branchsearch.search.samplers.tree_gp.sampler:tree_gp",
     },
     "scheduler": {
         "halving": "branchsearch.search.early_stopping:halving",

@@ -1,0 +1,1 @@
+"""The flagship: Gaussian processes over trees, one per task."""

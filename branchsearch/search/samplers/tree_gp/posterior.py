@@ -1,0 +1,254 @@
+"""What trained trees say of others: one Gaussian process per task, averaged over hyperparameters.
+
+The tasks have one kernel, and each its own offset, scale and noise. A task's scale is integrated
+out; the rest is averaged over settings drawn from their prior, each weighed by how well it foretold
+what was observed (the marginal likelihood). With few trainings that is steadier than the most
+likely setting, and needs no optimiser.
+
+Up to ``EXACT`` observations nothing is left out. Of more, so many serve as inducing points (the
+deterministic training conditional of J. Quiñonero-Candela and C. E. Rasmussen, "A Unifying View of
+Sparse Approximate Gaussian Process Regression", JMLR 2005).
+
+BoTorch's own models are not used: their posterior forms the covariances of all candidates with each
+other, which thousands of trees under several settings have no memory for.
+
+Shape letters: G = settings, T = tasks, N = observations, I = inducing points, M = trees, D = see
+``paths``.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from linear_operator.utils.cholesky import psd_safe_cholesky
+from torch import Tensor
+
+from branchsearch.search.samplers.tree_gp.kernel import PathKernel, Settings, drawn_settings
+from branchsearch.search.samplers.tree_gp.paths import Pool
+
+#: So many observations are all taken as they are; of more, this many are inducing points.
+EXACT = 300
+
+#: Settings are weighed by so many observations at most, spread evenly.
+_WEIGHED = 150
+
+#: Settings that share this much of the weight are kept; how many at most falls with the number of
+#: observations, and so does what the others could change.
+_ENOUGH, _KEPT = 0.95, {0: 8, 50: 2, 150: 1}
+
+#: Of the variance's inverse gamma prior: its mean is 1, the variance of what was observed.
+_SHAPE, _RATE = 2.0, 1.0
+
+#: Trees of which the posterior is computed at once, which bounds memory.
+_AT_ONCE = 4096
+
+
+@dataclass(frozen=True, eq=False)
+class Observations:
+    """Trainings.
+
+    Attributes:
+        paths: Shape [T, N, D].
+        gains: Shape [T, N]; each task's, in any unit.
+        blur: Shape [T, N]; variance beyond that of a training, in the same unit squared: of what
+            was read before the end.
+    """
+
+    paths: Tensor
+    gains: Tensor
+    blur: Tensor
+
+    def __len__(self) -> int:
+        return self.gains.shape[1]
+
+    def __getitem__(self, which: Tensor | slice) -> "Observations":
+        return Observations(self.paths[:, which], self.gains[:, which], self.blur[:, which])
+
+    def and_then(self, others: "Observations") -> "Observations":
+        """These and others."""
+        pairs = zip(vars(self).values(), vars(others).values(), strict=True)
+        return Observations(*(torch.cat(pair, dim=1) for pair in pairs))
+
+
+class Belief(NamedTuple):
+    """Of each task's gain in trees: means and variances, shape [T, M] each, without noise."""
+
+    mean: Tensor
+    variance: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Weighed:
+    """The settings that matter.
+
+    Attributes:
+        settings: G of them.
+        weights: Shape [G, T]; sums to 1 over G.
+    """
+
+    settings: Settings
+    weights: Tensor
+
+
+class Layout(NamedTuple):
+    """Sizes that ``PathKernel`` needs: stages, and other tasks (at least 1)."""
+
+    stages: int
+    others: int
+
+
+def weigh(observed: Observations, layout: Layout) -> Weighed:
+    """Weigh settings by what was observed.
+
+    Args:
+        observed: Any number of trainings, none too.
+        layout: Of the paths.
+    """
+    settings = drawn_settings()
+    some = torch.linspace(0, len(observed) - 1, min(len(observed), _WEIGHED)).round().long()
+    few = observed[some]
+    if not len(few):
+        weights_GT = torch.ones(len(settings), len(observed.gains), dtype=torch.double)
+        weights_GT /= len(settings)
+    else:
+        kernel = PathKernel(settings, *layout)
+        y_TN, noise_TN, _, _ = _standardised(few)
+        factor, squares_GT = _whitened(kernel, settings, few.paths, y_TN, noise_TN)
+        logdet_GT = 2 * factor.diagonal(dim1=-2, dim2=-1).log().sum(-1)
+        exponent = _SHAPE + len(few) / 2
+        evidence_GT = -0.5 * logdet_GT - exponent * (_RATE + 0.5 * squares_GT).log()
+        weights_GT = evidence_GT.softmax(dim=0)
+    order = weights_GT.mean(1).argsort(descending=True)
+    share = weights_GT.mean(1)[order].cumsum(0)
+    most = min(kept for above, kept in _KEPT.items() if len(observed) >= above)
+    kept = order[: min(most, int((share < _ENOUGH).sum()) + 1)]
+    weights_GT = weights_GT[kept]
+    # a task for which none of the kept ones matters takes them all alike
+    weights_GT = (weights_GT + 1e-9) / (weights_GT + 1e-9).sum(0)
+    return Weighed(settings[kept], weights_GT)
+
+
+class Posterior:
+    """What observations say of trees.
+
+    Args:
+        observed: Any number of trainings, none too.
+        weighed: Of these observations, or of the first among them.
+        layout: Of the paths.
+        slope: What one unit of affinity is taken to be worth before anything was observed, in
+            units of the gains' spread.
+    """
+
+    def __init__(
+        self, observed: Observations, weighed: Weighed, layout: Layout, *, slope: float
+    ) -> None:
+        settings, self._weights_GT = weighed.settings, weighed.weights
+        self._slope, self._likes = slope, layout.stages * layout.others
+        self._kernel = PathKernel(settings, *layout)
+        y_TN, noise_TN, self._middle_T, self._spread_T = _standardised(observed)
+        y_TN = y_TN - slope * self._liking(observed.paths)
+        noise_GTN = settings.noise[:, None, None] + noise_TN
+        self._anchors = _spread_evenly(observed.paths)
+        k_GTIN = self._kernel(self._anchors, observed.paths)
+        k_GTII = self._kernel(self._anchors, self._anchors)
+        exact = self._anchors.shape[1] == len(observed)
+        self._prior, self._inner = _factors(k_GTII, k_GTIN, noise_GTN, exact=exact)
+        scaled_GTN = y_TN / noise_GTN
+        if exact:
+            self._solved_GTI = torch.cholesky_solve(
+                y_TN.expand(noise_GTN.shape)[..., None], self._inner
+            )[..., 0]
+            squares_GT = (self._solved_GTI * y_TN).sum(-1)
+        else:
+            seen_GTI = (k_GTIN @ scaled_GTN[..., None])[..., 0]
+            self._solved_GTI = torch.cholesky_solve(seen_GTI[..., None], self._inner)[..., 0]
+            squares_GT = (scaled_GTN * y_TN).sum(-1) - (self._solved_GTI * seen_GTI).sum(-1)
+        self._scale_GT = (_RATE + 0.5 * squares_GT) / (_SHAPE - 1 + len(observed) / 2)
+
+    def of(self, pool: Pool) -> Belief:
+        """Expected gains in trees, and their variances, without noise."""
+        parts = [self._moments(part) for part in torch.split(pool.unique_TPD, _AT_ONCE, dim=1)]
+        mean_TP, variance_TP = (torch.cat(part, dim=1) for part in zip(*parts, strict=True))
+        spread_T1 = self._spread_T[:, None]
+        return Belief(
+            (self._middle_T[:, None] + spread_T1 * mean_TP).gather(1, pool.place_TM),
+            (spread_T1**2 * variance_TP).gather(1, pool.place_TM),
+        )
+
+    def _moments(self, paths_TMD: Tensor) -> tuple[Tensor, Tensor]:
+        k_GTIM = self._kernel(self._anchors, paths_TMD)
+        mean_GTM = (self._solved_GTI[..., None, :] @ k_GTIM)[..., 0, :]
+        mean_GTM = mean_GTM + self._slope * self._liking(paths_TMD)
+        weights_GT1 = self._weights_GT[..., None]
+        mean_TM = (weights_GT1 * mean_GTM).sum(0)
+        known_GTM = _squares(self._inner, k_GTIM)
+        if self._prior is not None:
+            known_GTM = _squares(self._prior, k_GTIM) - known_GTM
+        own_GTM = self._kernel.variances(paths_TMD)
+        left_GTM = self._scale_GT[..., None] * (own_GTM - known_GTM).clamp(min=1e-10)
+        second_TM = (weights_GT1 * (left_GTM + mean_GTM**2)).sum(0)
+        return mean_TM, (second_TM - mean_TM**2).clamp(min=1e-10)
+
+    def _liking(self, paths_TMD: Tensor) -> Tensor:
+        return paths_TMD[..., self._likes]
+
+
+def _standardised(observed: Observations) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Gains and blur in units of each task's spread; then the middles and the spreads, [T]."""
+    gains_TN = observed.gains
+    if not len(observed):
+        zero_T = torch.zeros(len(gains_TN), dtype=torch.double)
+        return gains_TN, observed.blur, zero_T, zero_T + 1
+    middle_T = gains_TN.mean(1)
+    spread_T = gains_TN.std(1, correction=0)
+    # one tree, or all alike: any unit will do, as long as the tasks' units agree
+    spread_T = torch.where(spread_T > 1e-9 * (1 + middle_T.abs()), spread_T, _typical(spread_T))
+    y_TN = (gains_TN - middle_T[:, None]) / spread_T[:, None]
+    return y_TN, observed.blur / spread_T[:, None] ** 2, middle_T, spread_T
+
+
+def _typical(spread_T: Tensor) -> Tensor:
+    largest = spread_T.max()
+    return largest if largest > 0 else torch.ones_like(largest)
+
+
+def _whitened(
+    kernel: PathKernel, settings: Settings, paths: Tensor, y_TN: Tensor, noise_TN: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Cholesky factor of the covariance, and the observations' squares under it, shape [G, T]."""
+    k_GTNN = kernel(paths, paths)
+    noise_GTN = settings.noise[:, None, None] + noise_TN
+    factor = psd_safe_cholesky(k_GTNN + torch.diag_embed(noise_GTN))
+    whitened = torch.linalg.solve_triangular(
+        factor, y_TN.expand(noise_GTN.shape)[..., None], upper=False
+    )
+    return factor, (whitened**2).sum((-1, -2))
+
+
+def _factors(
+    k_GTII: Tensor, k_GTIN: Tensor, noise_GTN: Tensor, *, exact: bool
+) -> tuple[Tensor | None, Tensor]:
+    """Cholesky factors: of the anchors' covariance (None if exact), and of what is solved with."""
+    if exact:
+        return None, psd_safe_cholesky(k_GTII + torch.diag_embed(noise_GTN))
+    k_GTII = k_GTII + 1e-6 * torch.eye(k_GTII.shape[-1], dtype=k_GTII.dtype)
+    inner = k_GTII + (k_GTIN / noise_GTN[..., None, :]) @ k_GTIN.mT
+    return psd_safe_cholesky(k_GTII), psd_safe_cholesky(inner)
+
+
+def _squares(factor: Tensor, k_GTIM: Tensor) -> Tensor:
+    """Of each column under the inverse of what was factored, shape [G, T, M]."""
+    solved = torch.linalg.solve_triangular(factor, k_GTIM, upper=False)
+    squares_GTM: Tensor = solved.square().sum(-2)
+    return squares_GTM
+
+
+def _spread_evenly(paths_TND: Tensor) -> Tensor:
+    """The observations themselves, or of many so many, the last ones among them."""
+    count = paths_TND.shape[1]
+    if count <= EXACT:
+        return paths_TND
+    step = count / EXACT
+    places = [count - 1 - math.floor(number * step) for number in range(EXACT)]
+    return paths_TND[:, torch.tensor(places)]
