@@ -101,6 +101,21 @@ def test_of_two_budgets_on_a_cost_the_lower_counts(table: Path):
     assert replayed(table, *asked, *budgets).regret["share_none"] == [0]  # one tree is left
 
 
+def test_the_cost_with_a_budget_counts(table: Path):
+    # by parameters nothing is dearer than to share nothing, by the other cost something is
+    rows = [
+        f"{line},{n}"
+        for n, line in zip(["cost:other", 9, 2, 3, 1, 5], FIVE.splitlines(), strict=True)
+    ]
+    table.write_text("\n".join(rows))
+    asked = ["--sampler", "random", "--trials", "1", "--start", "1"]
+    first = replayed(table, *asked).hypervolume
+    other = replayed(table, *asked, "--budget", "other=9").hypervolume
+    assert first["most_cost_that_fits"] == 0
+    assert other["most_cost_that_fits"] == 0
+    assert first["share_none"] == 0 != other["share_none"]
+
+
 def test_an_affinity_reaches_the_sampler(table: Path, tmp_path: Path):
     asked = ["--sampler", "ranked", "--trials", "2", "--start", "1", "--repeats", "2"]
     assert replayed(table, *asked, "--affinity", affinity(tmp_path)).regret["ranked"]

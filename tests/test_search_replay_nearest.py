@@ -8,6 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from branchsearch.affinity.affinity import Affinity
+from branchsearch.affinity.measure import Estimate
+from branchsearch.search.replay.affinities import read_affinity
 from branchsearch.search.replay.nearest import Nearest, distance
 from branchsearch.search.replay.synthetic import plant
 from branchsearch.search.replay.synthetic import table_of as made_up
@@ -74,9 +77,25 @@ def test_costs_that_add_up_are_found_again():
     assert all(problem.cost(tree) == made.problem.cost(tree) for tree in made.problem.space)
 
 
+def test_costs_add_up_where_a_stage_never_splits(tmp_path: Path):
+    text = 'tree,score:a,score:b,cost:parameters\na+b > a+b,0,0,7\n"a+b > a,b",0,0,10\n'
+    problem = problem_of(table_of(text, tmp_path))
+    assert [problem.cost(tree).parameters for tree in problem.allowed] == [7, 10]
+
+
 def test_costs_that_are_not_there_are_0(tmp_path: Path):
     problem = problem_of(table_of(FIVE.replace("cost:parameters", "cost:latency"), tmp_path))
     assert {problem.cost(Tree.parse(text)).parameters for text in QUALITY} == {0}
+
+
+def test_an_affinity_is_read_in_the_order_of_the_tables_tasks(tmp_path: Path):
+    values = np.eye(3)[None].copy()
+    values[0, 0, 1] = values[0, 1, 0] = 0.5  # b and a
+    values[0, 0, 2] = 0.2  # b and c, one way
+    path = tmp_path / "affinity.npz"
+    Affinity("rsa", ("b", "a", "c"), Estimate(values, values, values, values)).save(path)
+    [found] = read_affinity(path, table_of(FIVE, tmp_path))
+    assert found.tolist() == [[1, 0.5, 0], [0.5, 1, 0.1], [0, 0.1, 1]]
 
 
 def test_an_affinity_has_to_fit(tmp_path: Path):

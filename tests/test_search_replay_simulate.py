@@ -64,6 +64,15 @@ def test_every_tree_of_a_table_comes_once_and_the_best_is_found():
     assert (np.diff(found.best) >= 0).all()  # without noise nothing that looks better is worse
 
 
+def test_luck_is_not_counted():
+    lucky = of_table(table_of(plant(3, 3, seed=0, noise=20.0), seeds=1, seed=0))
+    found = simulate(lucky, random(lucky.problem), trials=10, workers=2, seed=0)
+    made = plant(3, 3, seed=0, noise=20.0)
+    noisy = simulate(made, random(made.problem), trials=10, workers=2, seed=0)
+    assert set(found.best) <= set(map(lucky.quality, TABLE.trees))
+    assert set(noisy.best) <= set(map(made.quality, TABLE.trees))  # nobody is worth what was seen
+
+
 def test_measured_times_are_taken_from_the_table():
     trainings = of_table(seconds=None)
     found = simulate(trainings, random(trainings.problem), trials=1, workers=1, seed=0)
