@@ -19,24 +19,78 @@ def export(
     job: JobArgument,
     to: Annotated[Path, typer.Option("--to", help="The folder to make.")],
     trial: Annotated[
-        int | None, typer.Option(help="A trial's number; else the chosen one.")
+        int | None, typer.Option(help="A trial's number; else the chosen network.")
     ] = None,
+    tree: Annotated[str | None, typer.Option(help="A tree, as in: a+b+c > a+b,c.")] = None,
+    pareto: Annotated[
+        bool, typer.Option("--pareto", help="All on the front of gain and size.")
+    ] = False,
+    weights: Annotated[
+        str | None, typer.Option(help="trained (by the search), confirmed or scratch.")
+    ] = None,
+    formats: Annotated[
+        str, typer.Option(help="Of torch, pt2, onnx, pt2_half, onnx_half, onnx_int8.")
+    ] = "torch",
+    fuse: Annotated[
+        bool, typer.Option("--fuse", help="Batch norms into convolutions, but for torch.")
+    ] = False,
+    tasks: Annotated[str, typer.Option(help="Those to serve, as in: a,b; else all.")] = "",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")] = False,
     home: HomeOption = DEFAULT_HOME,
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Export a trained network as a folder that runs without branchsearch."""
     from branchsearch.cli.output import show
-    from branchsearch.jobs.handing import export_chosen, export_trial
+    from branchsearch.jobs.handing import Handing, Wanted, Weights, hand_out_wanted
     from branchsearch.jobs.trainings import Trainings
 
+    if (trial is not None) + (tree is not None) + pareto > 1:
+        raise typer.BadParameter("name a trial, a tree or the front, not several")
+    if weights not in (None, *Weights):
+        raise typer.BadParameter(f"{weights!r} is none of {', '.join(Weights)}")
     opened, seen = find_job(home, job)
-    trainings = Trainings(seen.checked, opened.root)
-    if trial is None:
-        made = export_chosen(trainings, seen, to, overwrite=overwrite)
-    else:
-        made = export_trial(trainings, seen, trial, to, overwrite=overwrite)
-    show({"export": str(made)}, output)
+    how = Handing(
+        formats=tuple(_names(formats)), fuse=fuse, tasks=tuple(_names(tasks)), overwrite=overwrite
+    )
+    wanted = Wanted(trial, tree, pareto, None if weights is None else Weights(weights))
+    try:
+        made = hand_out_wanted(Trainings(seen.checked, opened.root), seen, wanted, to, how)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+    show({"export": str(made[0]) if len(made) == 1 else list(map(str, made))}, output)
+
+
+def verify(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="An exported folder.")],
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Check an exported folder's files, and repeat the proof of what they do."""
+    from branchsearch.cli.output import show
+    from branchsearch.export.verify import verify as verified
+
+    found = verified(folder)
+    proof = found["proof"]
+    show(
+        {
+            "verified": str(folder),
+            "files": len(found["files"]),
+            "largest_relative_difference": {
+                "model.py": proof["outputs"]["largest_relative_difference"],
+                **{
+                    file: graph["largest_relative_difference"]
+                    for file, graph in proof["graphs"].items()
+                },
+            },
+            "parameters": proof["cost"]["parameters"],
+            "multiply_adds": proof["cost"]["multiply_adds"],
+            **({"not_proven_here": found["left_out"]} if found["left_out"] else {}),
+        },
+        output,
+    )
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
 
 
 def report(
