@@ -46,3 +46,7 @@ def test_only_names_that_say_what_to_import_are_local():
     assert catalog.is_local("backbone", "fx:os:system")
     assert not catalog.is_local("backbone", "timm:resnet18")
     assert not catalog.is_local("sampler", "tpe")
+    assert catalog.is_local("sampler", "optunahub:samplers/auto_sampler")
+    assert not catalog.is_local("sampler", "optuna:GPSampler")
+    assert catalog.is_local("sampler", "optunahub:samplers/auto_sampler")
+    assert not catalog.is_local("sampler", "optuna:GPSampler")

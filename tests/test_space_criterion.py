@@ -3,12 +3,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from branchsearch.affinity.two_task import additive_score, two_task
 from branchsearch.space.beam import beam
 from branchsearch.space.criterion import (
     FORMS,
     dissimilarity,
     mean_of_worst,
     ranking,
+    sum_of_gains,
     sum_of_worst,
     worst_pair,
 )
@@ -151,3 +153,25 @@ def test_too_many_tasks_for_partitions_are_refused():
     space = Space.of([f"t{number}" for number in range(10, 21)], 1)
     with pytest.raises(ValueError, match="11 tasks have too many partitions"):
         best_per_widths(mean_of_worst(space.tasks, random_affinity(11, 1, 0)), (1,), space)
+
+
+def test_gains_rank_trees_as_two_task_trainings_do():
+    tasks, stages = 4, 3
+    gains = np.random.default_rng(0).normal(size=(stages + 1, tasks, tasks))
+    affinity = two_task(gains)
+    by_branch = additive_score(affinity)
+    space = Space.of("abcd", stages)
+    score = sum_of_gains(space.tasks, affinity)
+
+    def estimated(tree: Tree) -> float:
+        return sum(
+            by_branch(stage, [tree.tasks.index(task) for task in branch])
+            for stage in range(stages)
+            for branch in tree.members(stage)
+        )
+
+    for tree in space:
+        # pairs are counted both ways there, and divided by a task's partners
+        assert estimated(tree) == pytest.approx(-score.of(tree) * 2 / (tasks - 1))
+    best = ranking(space, affinity, form="gain")
+    assert estimated(best[0]) == pytest.approx(max(map(estimated, space)))
