@@ -1,7 +1,8 @@
 """Commands that hand out what a job has found."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,7 +13,11 @@ from branchsearch.cli.options import (
     Output,
     OutputOption,
     find_job,
+    open_home,
 )
+
+if TYPE_CHECKING:
+    from branchsearch.jobs.comparing import Candidate
 
 
 def export(
@@ -89,6 +94,111 @@ def verify(
     )
 
 
+def import_(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="An exported folder.")],
+    train: Annotated[
+        str | None, typer.Option(help="A search space on whose images it is trained further.")
+    ] = None,
+    to: Annotated[
+        Path | None, typer.Option("--to", help="Where it is exported to after that.")
+    ] = None,
+    epochs: Annotated[
+        int | None, typer.Option(help="Passes over the images; else as before.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the images' order.")] = 0,
+    threads: Annotated[int, typer.Option(help="CPU threads.")] = 1,
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    home: HomeOption = DEFAULT_HOME,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Bring an exported network back: say what it is, or train it further and export it again."""
+    from branchsearch.cli.output import show
+    from branchsearch.jobs.comparing import measured
+    from branchsearch.jobs.importing import bring_back, retrain
+
+    if (train is None) != (to is None):
+        raise typer.BadParameter("--train and --to go together")
+    imported = bring_back(folder)
+    facts: dict[str, Any] = {
+        "imported": str(folder),
+        "tree": str(imported.network.tree),
+        "tasks": [task.name for task in imported.tasks],
+        "image_size": list(imported.size),
+        "parameters": sum(weight.numel() for weight in imported.network.parameters()),
+        "metrics": {
+            task: measured(value)[0] for task, value in imported.described["metrics"].items()
+        },
+    }
+    if train is not None and to is not None:
+        facts["test_metrics"] = retrain(
+            imported,
+            train,
+            to,
+            root=open_home(home).root,
+            epochs=epochs,
+            seed=seed,
+            threads=threads,
+            device=device,
+        )
+        facts["export"] = str(to)
+    show(facts, output)
+
+
+def compare(
+    networks: Annotated[
+        list[str],
+        typer.Argument(metavar="DIR|JOB|JOB:TRIAL ...", help="Exported folders, jobs, trials."),
+    ],
+    figure: Annotated[Path | None, typer.Option(help="An HTML file for the figure.")] = None,
+    home: HomeOption = DEFAULT_HOME,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Compare networks: metrics, gain, size, latency and memory on this machine."""
+    from branchsearch.cli.output import show
+    from branchsearch.jobs.comparing import compare as compared
+
+    found = [one.as_json() for one in compared([_candidate(name, home) for name in networks])]
+    if figure is not None:
+        from branchsearch.report.comparison import write_comparison
+
+        write_comparison(found, figure)
+    show(found if output is Output.JSON else [_row(one) for one in found], output)
+
+
+def _candidate(name: str, home: Path) -> "Candidate":
+    from branchsearch.jobs.comparing import exported, of_job
+    from branchsearch.jobs.trainings import Trainings
+
+    if Path(name).is_dir():
+        return exported(Path(name))
+    job, _, trial = name.partition(":")
+    if trial and not trial.isdigit():
+        raise typer.BadParameter(f"{name!r} is no folder, no job, and no job with a trial's number")
+    opened, seen = find_job(home, job)
+    return of_job(name, Trainings(seen.checked, opened.root), seen, int(trial) if trial else None)
+
+
+def _row(one: Mapping[str, Any]) -> dict[str, Any]:
+    """A network on one line."""
+    return {
+        "network": one["name"],
+        "measured_on": one["measured_on"],
+        **{task: _with_spread(metric) for task, metric in one["metrics"].items()},
+        "delta_percent": _with_spread(one["delta"]),
+        "parameters": one["parameters"],
+        "multiply_adds": one["multiply_adds"],
+        **{f"ms_{batch}": 1000 * seconds for batch, seconds in one["seconds"].items()},
+        **{f"mib_{batch}": mib for batch, mib in one["mib"].items()},
+    }
+
+
+def _with_spread(measured: Mapping[str, float | None] | None) -> str:
+    if measured is None:
+        return "-"
+    mean, spread = measured["mean"], measured["spread"]
+    return f"{mean:.4g}" + (f" ± {spread:.2g}" if spread is not None else "")
+
+
 def _names(text: str) -> list[str]:
     return [name.strip() for name in text.split(",") if name.strip()]
 
@@ -141,7 +251,6 @@ def dashboard(
     port: Annotated[int, typer.Option(help="The port to listen on.")] = 8080,
 ) -> None:
     """Open Optuna Dashboard on all studies, for reading only."""
-    from branchsearch.cli.options import open_home
     from branchsearch.cli.serving import serve
     from branchsearch.jobs.job import JobNotFound
 

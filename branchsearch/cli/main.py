@@ -65,13 +65,15 @@ for command in (
     affinity.affinity,
     handing.export,
     handing.verify,
+    handing.import_,
+    handing.compare,
     handing.report,
     handing.draw,
     handing.dashboard,
     replay.replay,
     replay.simulate,
 ):
-    app.command(name=command.__name__.removesuffix("_jobs"))(command)
+    app.command(name=command.__name__.removesuffix("_jobs").removesuffix("_"))(command)
 app.add_typer(data.data, name="data")
 
 

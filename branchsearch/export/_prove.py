@@ -302,12 +302,13 @@ def _learns(model: ModuleType, network: nn.Module, images: Tensor) -> dict[str, 
 
     for rate in _LEARNING_RATES:
         network.load_state_dict(weights)
-        optimizer = torch.optim.SGD(network.parameters(), lr=rate)
-        optimizer.zero_grad()
+        network.zero_grad()
         before = loss()
         torch.autograd.backward(before)
-        optimizer.step()
         with torch.no_grad():
+            for weight in network.parameters():
+                if weight.grad is not None:
+                    weight.sub_(rate * weight.grad)
             after = loss()
         if after < before:
             return {

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import chain
 from typing import Any
 
@@ -10,7 +10,8 @@ from branchsearch.drawing.text import text
 from branchsearch.export.promise import MEANINGS, Promise
 from branchsearch.export.templates import render
 from branchsearch.space.cost import COSTS
-from branchsearch.task import Direction
+from branchsearch.task import Direction, Task
+from branchsearch.train.scores import gain
 
 
 def card(promise: Promise, described: Mapping[str, Any], proof: Mapping[str, Any]) -> str:
@@ -62,7 +63,10 @@ def card(promise: Promise, described: Mapping[str, Any], proof: Mapping[str, Any
             {"batch": batch, **_milliseconds(seconds), "ratio": seconds["ratio"]}
             for batch, seconds in proof["latency"].items()
         ],
-        graphs=[_graph(graph, proof["graphs"][graph["file"]]) for graph in described["graphs"]],
+        graphs=[
+            _graph(graph, proof["graphs"][graph["file"]], promise.tasks)
+            for graph in described["graphs"]
+        ],
         proof=proof,
         limits=[_plain(limit) for limit in described["limits"]],
         provenance=[
@@ -73,8 +77,10 @@ def card(promise: Promise, described: Mapping[str, Any], proof: Mapping[str, Any
     )
 
 
-def _graph(graph: Mapping[str, Any], proof: Mapping[str, Any]) -> dict[str, Any]:
-    """A row on a graph, and sentences on what its precision costs."""
+def _graph(
+    graph: Mapping[str, Any], proof: Mapping[str, Any], tasks: Sequence[Task]
+) -> dict[str, Any]:
+    """A row on a graph, and rows on what its precision costs."""
     metrics = graph.get("metrics")
     return {
         **graph,
@@ -85,12 +91,17 @@ def _graph(graph: Mapping[str, Any], proof: Mapping[str, Any]) -> dict[str, Any]
             for batch, seconds in proof["latency"].items()
         },
         "lost": [
-            (_code(task), _number(before), _number(metrics[graph["precision"]][task]))
-            for task, before in metrics["float32"].items()
+            _lost(task, metrics["float32"][task.name], metrics[graph["precision"]][task.name])
+            for task in tasks
         ]
         if metrics
         else [],
     }
+
+
+def _lost(task: Task, before: float, after: float) -> list[str]:
+    change = f"{gain(task, after, before):+.2f} %" if before else ""
+    return [_code(task.name), _code(task.metric), _number(before), _number(after), change]
 
 
 def _milliseconds(seconds: Mapping[str, float]) -> dict[str, str]:

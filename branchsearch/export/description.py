@@ -17,7 +17,7 @@ from branchsearch.export.promise import Promise
 SCHEMA_VERSION = 2
 
 #: What of the facts stands at the top; the rest stands under ``facts``.
-_AT_TOP = ("metrics", "delta", "provenance", "limits")
+_AT_TOP = ("metrics", "measured_on", "delta", "provenance", "limits")
 
 
 class NotAnExport(ValueError):
@@ -57,6 +57,7 @@ def describe(
             "multiply_adds": promise.apart.multiply_adds,
         },
         "metrics": known["metrics"] or {},
+        "measured_on": known["measured_on"],
         "delta": known["delta"],
         "training": learning.as_json(),
         "graphs": [graph.as_json() for graph in graphs],

@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Self
 
+from branchsearch.datasets.augmentation import Augmentation
 from branchsearch.train.recipe import Recipe
 
 
@@ -27,6 +28,12 @@ class Learning:
             "recipe": asdict(self.recipe),
             "balancing": {"name": self.balancing, "args": dict(self.arguments)},
         }
+
+    @classmethod
+    def from_json(cls, told: Mapping[str, Any]) -> Self:
+        """Read what ``as_json`` wrote."""
+        recipe = {**told["recipe"], "augmentation": Augmentation(**told["recipe"]["augmentation"])}
+        return cls(Recipe(**recipe), told["balancing"]["name"], told["balancing"]["args"])
 
 
 #: A recipe to begin with, where nobody says how a network was trained.

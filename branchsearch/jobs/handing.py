@@ -188,6 +188,7 @@ def of_trial(
             )
         facts = {
             "metrics": {task: {"validation": value} for task, value in trial.metrics.items()},
+            "measured_on": "validation",
             "delta": trial.delta,
             "limits": ["It was judged on the images that trees were chosen by, not on others."],
         }

@@ -264,7 +264,7 @@ def train_share(
     checkpoints = Checkpoints(training.checkpoints, every_seconds=_CHECKPOINT_SECONDS)
     dataset = open_dataset(training.dataset, training.home)
     network = training.start()
-    batches = _loader(dataset, training, device)
+    batches = loader(dataset, training, device)
     metrics = {
         task.name: partial(catalog.find("metric", task.metric), task) for task in training.tasks
     }
@@ -324,7 +324,7 @@ def _forgotten_if_not_finite(epochs: Iterator[Epoch], checkpoints: Checkpoints) 
         raise
 
 
-def _loader(dataset: Dataset, training: Training, device: torch.device) -> Load:
+def loader(dataset: Dataset, training: Training, device: torch.device) -> Load:
     """Batches for a training: the images that it learns from are changed as its recipe says.
 
     Raises:

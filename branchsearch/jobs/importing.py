@@ -1,0 +1,146 @@
+"""An exported network brought back into the house: checked, trained further, handed out again."""
+
+from collections import deque
+from copy import deepcopy
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import torch
+
+from branchsearch import catalog
+from branchsearch.export.checksums import check_sums
+from branchsearch.export.folder import export
+from branchsearch.export.learning import Learning
+from branchsearch.export.loading import Imported, load_export
+from branchsearch.jobs.check import CheckedSpace, check_space
+from branchsearch.jobs.reading import InvalidSpec, read_space
+from branchsearch.jobs.spec import Component
+from branchsearch.jobs.training import (
+    build_balancing,
+    code_version,
+    loader,
+    open_dataset,
+)
+from branchsearch.task import KINDS
+from branchsearch.train.fit import fit
+from branchsearch.train.judging import judge
+
+
+def bring_back(folder: Path) -> Imported:
+    """Load an exported network whose files are as they were written. Runs its ``model.py``.
+
+    Raises:
+        NotAnExport: There is none.
+        Damaged: A file has changed.
+    """
+    check_sums(folder)
+    return load_export(folder)
+
+
+def retrain(
+    imported: Imported,
+    space: str | Path,
+    to: Path,
+    *,
+    root: Path,
+    epochs: int | None,
+    seed: int,
+    threads: int,
+    device: str,
+) -> dict[str, float]:
+    """Train a network further, by the recipe that it was trained by, and export it.
+
+    Args:
+        imported: Not changed.
+        space: A file, or the name of a space that is shipped; its images are learnt from.
+        to: The folder to make.
+        root: Where data sets are kept.
+        epochs: Passes over the training images; None for as many as before.
+        seed: Of the images' order.
+        threads: CPU threads.
+        device: ``cpu`` or ``cuda``.
+
+    Returns:
+        Each task's metric on the test part.
+
+    Raises:
+        InvalidSpec: The space is none, or has not these tasks or images of this size.
+        ProofFailed: As ``branchsearch.export.folder.export``.
+    """
+    checked, tasks = check_space(read_space(space)), imported.tasks
+    _check_fits(imported, checked)
+    learning = Learning.from_json(imported.described["training"])
+    if epochs is not None:
+        learning = replace(learning, recipe=replace(learning.recipe, epochs=epochs))
+    training = checked.training(
+        root,
+        imported.network.tree,
+        recipe=learning.recipe,
+        balancing=Component(name=learning.balancing, args=dict(learning.arguments)),
+        seed=seed,
+        test=True,
+        threads=threads,
+        device=device,
+    )
+    dataset = open_dataset(training.dataset, root)
+    torch.set_num_threads(threads)
+    network, batches = deepcopy(imported.network), loader(dataset, training, torch.device(device))
+    metrics = {task.name: partial(catalog.find("metric", task.metric), task) for task in tasks}
+    steps = fit(
+        network,
+        tasks=tasks,
+        train=dataset.parts["train"],
+        validation=dataset.parts["validation"],
+        load=batches,
+        losses={task.name: catalog.find("loss", KINDS[task.kind].loss) for task in tasks},
+        metrics=metrics,
+        balancing=build_balancing(training.balancing, {task.name: task.weight for task in tasks}),
+        recipe=learning.recipe,
+        seed=seed,
+        device=torch.device(device),
+    )
+    deque(steps, maxlen=0)
+    judged = judge(
+        network,
+        names=network.tree.tasks,
+        part=dataset.parts["test"],
+        load=batches,
+        metrics=metrics,
+        device=torch.device(device),
+    )
+    export(
+        to,
+        network=network,
+        tasks=tasks,
+        size=imported.size,
+        mean=dataset.mean,
+        std=dataset.std,
+        learning=learning,
+        facts={
+            "metrics": {name: {"test": value} for name, value in judged.items()},
+            "measured_on": "test",
+            "provenance": {
+                "branchsearch": code_version(),
+                "data set": dataset.fingerprint,
+                "seed": str(seed),
+                "trained further from": imported.described["provenance"],
+            },
+        },
+    )
+    return judged
+
+
+def _check_fits(imported: Imported, space: CheckedSpace) -> None:
+    theirs = {task.name: (task.kind, task.classes, task.count) for task in space.tasks}
+    for task in imported.tasks:
+        if theirs.get(task.name) != (task.kind, task.classes, task.count):
+            raise InvalidSpec(
+                f"the network predicts {task.name!r} ({task.kind}), which is no such task of the "
+                f"space: {', '.join(theirs)}"
+            )
+    if space.collection.image_size != imported.size:
+        raise InvalidSpec(
+            f"the network was trained on images of {imported.size[0]}x{imported.size[1]} pixels, "
+            f"the space has {space.collection.image_size[0]}x{space.collection.image_size[1]}"
+        )
