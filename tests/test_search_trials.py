@@ -17,6 +17,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from branchsearch.search.early_stopping import Rule, halving, never
+from branchsearch.search.failure import Failure
 from branchsearch.search.outcome import Outcome, outcome_of
 from branchsearch.search.parameters import distributions, params_of, tree_of_trial
 from branchsearch.search.problem import Problem
@@ -82,6 +83,8 @@ def source(
     first: tuple[Tree, ...] = (ALL, NONE),
     trials: int = 6,
     failures: int = 3,
+    used_up: Callable[[], End | None] = lambda: None,
+    told: Callable[[FrozenTrial], None] = lambda _: None,
 ) -> StudyTrials:
     return StudyTrials(
         study,
@@ -95,6 +98,8 @@ def source(
         trials=trials,
         failures=failures,
         seed=3,
+        used_up=used_up,
+        told=told,
     )
 
 
@@ -276,6 +281,45 @@ def test_a_process_that_died_too_often_fails_its_trial(study: Study):
     trials = source(study)
     trials.close(handed_out(trials).key)
     assert "died" in only(study, Outcome.FAILED).user_attrs["reason"]
+
+
+def test_when_the_budget_is_used_up_nothing_begins_and_what_trains_is_finished(study: Study):
+    met: list[End] = []
+    trials = source(study, used_up=lambda: met[0] if met else None)
+    first = handed_out(trials)
+    met.append(End.DEADLINE)
+    assert trials.next() is None
+    assert trials.end is None
+    train(trials, first)
+    assert trials.end is End.DEADLINE
+    assert outcomes(study)[Outcome.COMPLETE] == 1
+    met.clear()  # raised
+    assert len(drive(trials)) == 5
+    assert trials.end is End.BUDGET_EXHAUSTED
+
+
+@pytest.mark.parametrize("failure", Failure)
+def test_every_failure_has_its_outcome_and_counts_as_one(study: Study, failure: Failure):
+    trials = source(study, failures=2)
+    for _ in range(2):
+        work = handed_out(trials)
+        assert not trials.report(work.key, {"failed": "so it was", "outcome": failure})
+        trials.close(work.key)
+    assert trials.end is End.TOO_MANY_FAILURES
+    expected = Outcome.FAILED if failure is Failure.KILLED else Outcome(failure)
+    assert outcomes(study) == {expected: 2}
+    assert {trial.user_attrs["reason"] for trial in study.trials} == {"so it was"}
+
+
+def test_every_trial_is_told_once_as_it_ended(study: Study):
+    told: list[FrozenTrial] = []
+    problem = problem_of(parameters=70)
+    handed_out(source(study, problem))  # and its driver is killed
+    trials = source(study, problem, trials=4, told=told.append)
+    drive(trials, metric=lambda tree: math.nan if tree == ALL else 1.0)
+    assert [trial.number for trial in told] == list(range(len(study.trials)))
+    assert [outcome_of(trial) for trial in told] == [outcome_of(t) for t in study.trials]
+    assert Outcome.LOST in map(outcome_of, told)
 
 
 def test_too_many_failures_in_a_row_end_the_search(study: Study):

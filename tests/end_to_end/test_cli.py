@@ -18,7 +18,9 @@ import pytest
 from ruamel.yaml import YAML
 
 from branchsearch.cli.main import main
-from branchsearch.jobs.pipeline import Result
+from branchsearch.jobs.confirm import best_candidates
+from branchsearch.jobs.home import Home
+from branchsearch.jobs.pipeline import Result, seen
 from tests.specs import TINY, tiny
 
 pytestmark = [pytest.mark.ray, pytest.mark.filterwarnings("ignore::ResourceWarning")]
@@ -156,6 +158,9 @@ def test_a_finished_job_is_extended_and_goes_on(home: Path, result: Result, tmp_
     described = json.loads((Path(extended["export"]) / "model.json").read_text())
     assert best == described["tree"] == extended["tree"]
     assert answer("run", spec, "--home", home) == extended  # the same spec goes on with it
+    found = seen(Home(home), Home(home).store.get(first["job"]))
+    confirmed = {network.tree for network in found.findings().confirmed[1:]}
+    assert {each.tree for each in best_candidates(found.findings(), 2)} <= confirmed
     shown = answer("show", first["job"], "--home", home)
     assert shown["budget"]["max_trials"] == 5
     assert shown["ledger"]["cost"] == pytest.approx(2 * shown["ledger"]["seconds"] / 3600)
