@@ -17,7 +17,7 @@ from tests.specs import checked, tiny
 
 RATE = {"trial.learning_rate": {"low": 0.001, "high": 0.03, "log": True}}
 CHANNELS = {"space.backbone.args.channels": {"choices": [[4, 6], [6, 8]]}}
-WEIGHT = {"weights.seg": {"low": 0.5, "high": 2}}
+WEIGHT = {"weights.normals": {"low": 0.5, "high": 2}}
 BACKBONE = {
     "space.backbone": {
         "choices": [
@@ -48,14 +48,14 @@ def test_paths_become_parameters():
     assert job.tuned.ranges == {
         "trial.learning_rate": FloatDistribution(0.001, 0.03, log=True),
         "space.backbone.args.channels": CategoricalDistribution(("[4, 6]", "[6, 8]")),
-        "weights.seg": FloatDistribution(0.5, 2),
+        "weights.normals": FloatDistribution(0.5, 2),
         "trial.batch_size": IntDistribution(8, 24),
     }
     assert dict(job.tuned.own) == {
         "space.backbone.args.channels": "[4, 6]",
         "trial.batch_size": 24,
         "trial.learning_rate": 0.01,
-        "weights.seg": 1.0,
+        "weights.normals": 1.0,
     }
 
 
@@ -66,13 +66,13 @@ def test_a_choice_means_what_it_would_mean_if_it_were_written_there(tmp_path: Pa
         **{
             "trial.learning_rate": 0.003,
             "space.backbone.args.channels": "[6, 8]",
-            "weights.seg": 1.5,
+            "weights.normals": 1.5,
         },
     )
     written = deepcopy(tiny())
     written["trial"]["learning_rate"] = 0.003
     written["space"]["backbone"]["args"]["channels"] = [6, 8]
-    written["space"]["tasks"][0]["weight"] = 1.5
+    written["space"]["tasks"][2]["weight"] = 1.5
     other = check_job(written)
     assert job.chosen(choices).spec == other.spec
     assert job.cost(ALL, choices) == other.space.costs.of(ALL) != job.cost(ALL)

@@ -109,6 +109,24 @@ def test_a_child_is_a_step_from_a_good_parent():
     assert tree in set(neighbours(trees[7], LARGE.allowed))
 
 
+def test_where_all_neighbours_are_known_theirs_are_tried():
+    parent = LARGE.allowed.sample(Random(5))
+    near = list(neighbours(parent, LARGE.allowed))
+    further = {tree for one in near for tree in neighbours(one, LARGE.allowed)}
+    study = study_of(LARGE, [*((tree, [0.0]) for tree in near), (parent, [1.0])])
+    make = evolution(LARGE, population=2, tournament=2)
+    found = [FreshSampler(make(seed), LARGE, seed=seed) for seed in range(10)]
+    study.ask()
+    params = [
+        one.sample_relative(study, study.trials[-1], dict(distributions(LARGE.space)))
+        for one in found
+    ]
+    children = [tree_of(LARGE.space, each) for each in params]
+    # a walk may come back to where all is known, and lead a step further then
+    assert sum(child in further for child in children) >= 6
+    assert not {*near, parent} & set(children)
+
+
 def test_a_lucky_score_dies_with_age():
     random = Random(1)
     trees = list(dict.fromkeys(LARGE.allowed.sample(random) for _ in range(30)))

@@ -11,6 +11,7 @@ from branchsearch.jobs.home import Home
 from branchsearch.jobs.pipeline import Result, seen
 from branchsearch.jobs.trainings import Trainings
 from branchsearch.search.tuned import as_text
+from tests.end_to_end.test_cli import answer, program
 from tests.specs import tiny
 
 pytestmark = [pytest.mark.ray, pytest.mark.filterwarnings("ignore::ResourceWarning")]
@@ -68,3 +69,13 @@ def test_the_report_names_the_choices(home: Path, result: Result):
     page = result.report.read_text()
     for trial in seen(Home(home), result.job).trials():
         assert as_text(trial.choices).split(", ")[0] in page
+
+
+def test_the_commands_name_the_choices(home: Path, result: Result):
+    rows = answer("trials", result.job.id, "--home", home)
+    trials = seen(Home(home), result.job).trials()
+    assert [row["choices"] for row in rows] == [dict(trial.choices) for trial in trials]
+    table = program("trials", result.job.id, "--home", home).stdout
+    assert all(path.split(".")[0] in table for path in SPEC["tuned"])
+    front = answer("best", result.job.id, "--home", home)["front"]
+    assert all(row["choices"] in [dict(trial.choices) for trial in trials] for row in front)
