@@ -1,6 +1,6 @@
 """Search for branched multi-task networks: which tasks share which stages of a backbone."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,3 +36,58 @@ def run(
     from branchsearch.jobs.progress import Silent
 
     return run_job(spec, Home(Path(home)), progress=Silent(), new=new)
+
+
+def export_network(
+    job: str,
+    to: str | Path,
+    *,
+    home: str | Path = "~/.branchsearch",
+    trial: int | None = None,
+    tree: str | None = None,
+    pareto: bool = False,
+    weights: str | None = None,
+    formats: Sequence[str] = (),
+    fuse: bool = False,
+    tasks: Sequence[str] = (),
+    overwrite: bool = False,
+) -> list[Path]:
+    """Export a job's network as a folder that runs without branchsearch, and prove it.
+
+    Args:
+        job: Its id.
+        to: The folder to make.
+        home: Where the job is kept.
+        trial: The network of that trial; without one, the network that the job chose.
+        tree: The network of that tree instead.
+        pareto: Those of all trials on the front of gain and size, each in a folder within ``to``.
+        weights: ``trained``, ``confirmed`` or ``scratch``; None for the best there are.
+        formats: Beside its source: ``pt2``, ``onnx``, ``pt2_half``, ``onnx_half``, ``onnx_int8``.
+        fuse: Put batch norms into convolutions, in these formats.
+        tasks: Those to serve; all by default.
+        overwrite: Replace an earlier export.
+
+    Returns:
+        The folders made.
+
+    Raises:
+        JobNotFound: There is no such job.
+        NothingToExport: It has no such network, or not yet.
+        FolderExists: Something is at ``to`` that may not be replaced.
+        ProofFailed: The exported network is not the one that was trained; nothing is at ``to``.
+        ValueError: There are no such tasks, formats or weights, or it is no tree of the space.
+    """
+    from branchsearch.jobs.handing import Handing, Wanted, Weights, hand_out_wanted
+    from branchsearch.jobs.home import Home
+    from branchsearch.jobs.pipeline import seen
+    from branchsearch.jobs.trainings import Trainings
+
+    opened = Home(Path(home))
+    at = seen(opened, opened.store.get(job))
+    return hand_out_wanted(
+        Trainings(at.checked, opened.root),
+        at,
+        Wanted(trial, tree, pareto, None if weights is None else Weights(weights)),
+        Path(to),
+        Handing(tuple(formats), fuse, tuple(tasks), overwrite),
+    )

@@ -7,6 +7,7 @@ from typing import Any
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from branchsearch.drawing.palette import colours
 from branchsearch.files import write_whole
 
 #: What is drawn beside the metrics: the panel's title, and where ``Compared.as_json`` has it.
@@ -31,25 +32,22 @@ def comparison_figure(compared: Sequence[Mapping[str, Any]]) -> Any:  # noqa: AN
     rows = -(-len(panels) // _COLUMNS)
     figure = make_subplots(rows=rows, cols=_COLUMNS, subplot_titles=panels)
     names = [one["name"] for one in compared]
+    places = range(1, len(names) + 1)
     for number, panel in enumerate(panels):
         means, spreads = zip(*(_value(one, panel, tasks) for one in compared), strict=True)
         figure.add_trace(
             go.Bar(
-                x=list(range(1, len(names) + 1)),
+                x=list(places),
                 y=means,
-                error_y={"type": "data", "array": [spread or 0 for spread in spreads]},
+                error_y={"type": "data", "array": spreads, "visible": any(spreads)},
                 hovertext=names,
-                marker_color=["#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377"][
-                    : len(names)
-                ]
-                if len(names) <= 6
-                else "#4477aa",
+                marker_color=list(colours([str(place) for place in places]).values()),
                 showlegend=False,
             ),
             row=number // _COLUMNS + 1,
             col=number % _COLUMNS + 1,
         )
-    legend = "   ".join(f"{number}: {name}" for number, name in enumerate(names, start=1))
+    legend = "   ".join(f"{place}: {name}" for place, name in zip(places, names, strict=True))
     figure.update_layout(title=legend, template="plotly_white", height=280 * rows + 80)
     figure.update_xaxes(dtick=1)
     return figure
