@@ -78,9 +78,9 @@ def test_costs_that_add_up_are_found_again():
 
 
 def test_costs_add_up_where_a_stage_never_splits(tmp_path: Path):
-    text = 'tree,score:a,score:b,cost:parameters\na+b > a+b,0,0,7\n"a+b > a,b",0,0,10\n'
+    text = 'tree,score:a,score:b,cost:parameters\na+b > a+b,0,0,7\n"a+b > a,b",0,0,11\n'
     problem = problem_of(table_of(text, tmp_path))
-    assert [problem.cost(tree).parameters for tree in problem.allowed] == [7, 10]
+    assert [problem.cost(tree).parameters for tree in problem.allowed] == [7, 11]
 
 
 def test_costs_that_are_not_there_are_0(tmp_path: Path):
