@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,9 @@ EXAMPLES = [
     Example("timm:vit_tiny_patch16_224", {"arguments": {"img_size": [32, 64], "depth": 4}}),
 ]
 
+#: Their places in the image are learnt, or their windows are counted.
+ONE_SIZE = ("timm:swin_tiny_patch4_window7_224", "timm:vit_tiny_patch16_224")
+
 
 def network_of(backbone: Backbone) -> BranchedNetwork:
     """Parted at the last stage, no two copies alike."""
@@ -53,12 +57,20 @@ def test_an_exported_network_is_proven_without_branchsearch(example: Example, tm
         mean=(0.5, 0.5, 0.5),
         std=(0.25, 0.25, 0.25),
         facts={},
+        formats=["pt2"],
     )
+    described = json.loads((folder / "model.json").read_text())
+    (graph,) = described["graphs"]
+    takes_any_size = "height" in graph["dynamic"]
+    assert takes_any_size == described["input"]["other_sizes"] == (example.name not in ONE_SIZE)
     source, card = ((folder / name).read_text() for name in ("model.py", "README.md"))
     of_timm = example.name.startswith("timm:")
     assert ("import timm" in source) == of_timm
     assert f"only {'timm and torch' if of_timm else 'torch'}, and safetensors" in source
     assert ("`timm`" in card) == of_timm
+    licence = (folder / "LICENSE").read_text()
+    assert ("of timm, Apache License 2.0" in licence) == of_timm
+    assert ("not branchsearch's" in licence) == example.name.startswith("fx:")
 
 
 @pytest.mark.parametrize("name", [n for n in catalog.names("backbone") if not n.endswith(":")])

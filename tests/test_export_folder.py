@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 import torch
@@ -18,8 +19,12 @@ from branchsearch.export import folder as folder_module
 from branchsearch.export.card import card as model_card
 from branchsearch.export.classes import NotExportable
 from branchsearch.export.folder import FILES, FolderExists, _aside, export
+from branchsearch.export.formats import Graph
+from branchsearch.export.graphs import trace
 from branchsearch.export.parts import exported_state
+from branchsearch.export.promise import Promise
 from branchsearch.export.proof import ProofFailed
+from branchsearch.export.training_source import training_source
 from branchsearch.model.branched import BranchedNetwork
 from branchsearch.tree import Tree
 from tests.test_export_source import (
@@ -271,6 +276,86 @@ def test_a_place_that_cannot_be_written_is_an_error_that_names_it(tmp_path: Path
     place = Path("/proc/self") if os.geteuid() == 0 else locked
     with pytest.raises(OSError, match=str(place)):
         exported(place / "net")
+
+
+def test_a_link_in_an_export_is_replaced_and_what_it_leads_to_stays(two: Path, tmp_path: Path):
+    to, elsewhere = copied(two, tmp_path / "net"), tmp_path / "weights"
+    (to / "weights.safetensors").rename(elsewhere)
+    (to / "weights.safetensors").symlink_to(elsewhere)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "diary.txt").write_text("mine")
+    (to / "__pycache__").symlink_to(tmp_path / "mine")
+    before = elsewhere.read_bytes()
+    exported(to, seed=1, overwrite=True)
+    assert elsewhere.read_bytes() == before
+    assert (tmp_path / "mine" / "diary.txt").read_text() == "mine"
+    assert not (to / "weights.safetensors").is_symlink()
+    assert (to / "weights.safetensors").read_bytes() != before
+
+
+def test_an_export_below_a_link_goes_to_where_it_leads(two: Path, tmp_path: Path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    copied(two, tmp_path / "real" / "net")
+    with pytest.raises(FolderExists):
+        exported(tmp_path / "link" / "net")
+    assert content(tmp_path / "real" / "net") == content(two)
+
+
+@pytest.mark.parametrize(
+    ("formats", "message"),
+    [(["tensorflow"], r"no formats \['tensorflow'\]"), (["onnx_int8"], "needs images")],
+)
+def test_formats_that_cannot_be_made_leave_nothing(
+    formats: list[str], message: str, tmp_path: Path
+):
+    with pytest.raises(ValueError, match=message):
+        exported(tmp_path / "net", formats=formats)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_graph_that_does_something_else_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def other(folder: Path, network: BranchedNetwork, promise: Promise, **_: object) -> list[Graph]:
+        with torch.no_grad():
+            network.heads[0].predict.bias += 1
+        return [_graph(folder, network, promise)]
+
+    monkeypatch.setattr(folder_module, "write_graphs", other)
+    with pytest.raises(ProofFailed, match=r"model.pt2, task 'depth', 1 images: the outputs differ"):
+        exported(tmp_path / "net", formats=["pt2"])
+    assert list(tmp_path.iterdir()) == []
+
+
+def _graph(folder: Path, network: BranchedNetwork, promise: Promise) -> Graph:
+    traced, dynamic = trace(network, promise.size, [])
+    torch.export.save(traced, folder / "model.pt2")
+    return Graph("model.pt2", "float32", False, dynamic, "images", promise.tree.tasks, 1e-5)
+
+
+def test_a_training_file_that_leaves_a_branch_untrained_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def forgetful(*given: object) -> str:
+        source = training_source(*given)
+        return source.replace("list(network.parameters())", "list(network.head_seg.parameters())")
+
+    monkeypatch.setattr(folder_module, "training_source", forgetful)
+    with pytest.raises(ProofFailed, match=r"train.py does not train \['head_depth', 'stage0_dep"):
+        exported(tmp_path / "net")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_picture_and_the_licence_say_what_they_should(two: Path):
+    picture = ElementTree.parse(two / "tree.svg").getroot()
+    assert picture.tag.endswith("svg")
+    assert str(TREE) in "".join(picture.itertext())
+    assert "![" in (two / "README.md").read_text()
+    assert "(tree.svg)" in (two / "README.md").read_text()
+    licence = (two / "LICENSE").read_text()
+    assert "branchsearch's, Apache License 2.0" in licence
+    assert "terms of\nthose images and labels" in licence
 
 
 @pytest.mark.parametrize("overwrite", [False, True])

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from branchsearch import catalog
 from branchsearch.backbones.resnet import ResidualStage, resnet
 from branchsearch.export.description import describe, promised
+from branchsearch.export.folder import export
 from branchsearch.export.learning import UNKNOWN
 from branchsearch.export.parts import exported_state
 from branchsearch.export.promise import MEANINGS, Promise
@@ -97,6 +98,15 @@ def test_source_is_formatted_and_keeps_the_rules_of_this_house(tree: Tree):
     source = model_source(network, promise_of(network))
     ruff(source, "format", "--check")
     ruff(source, "check", f"--select={HOUSE_RULES}", "--ignore=D105,D107")
+
+
+@settings(max_examples=3, deadline=None)
+@given(trees(max_tasks=6, max_stages=4))
+def test_any_tree_is_exported_and_proven(tree: Tree):
+    with TemporaryDirectory() as place:
+        network, to = network_of(tree), Path(place) / "net"
+        export(to, network=network, tasks=tasks_of(tree), size=SIZE, mean=MEAN, std=STD, facts={})
+        assert (to / "tree.txt").read_text() == f"{tree}\n"
 
 
 def test_twenty_stages_stay_legible():

@@ -15,6 +15,7 @@ import pytest
 import torch
 from ruff import find_ruff_bin
 from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
 
 from branchsearch import catalog
 from branchsearch.datasets.augmentation import Augmentation
@@ -261,6 +262,26 @@ def test_losses_that_are_not_finite_end_the_training(tmp_path: Path):
         theirs.head_depth.predict.bias.fill_(torch.inf)
     with pytest.raises(ArithmeticError, match="step 0"):
         list(training.train(theirs, [(images, targets)]))
+
+
+class Images(Dataset[tuple[Tensor, dict[str, Tensor]]]):
+    """One image after the other, as users' data sets have them."""
+
+    def __len__(self) -> int:
+        return len(part())
+
+    def __getitem__(self, number: int) -> tuple[Tensor, dict[str, Tensor]]:
+        data = part()
+        targets = {name: torch.tensor(of[number]) for name, of in data.targets.items()}
+        return torch.tensor(data.images[number]), targets
+
+
+def test_a_data_loader_is_trained_on(tmp_path: Path):
+    model, training = exported(Learning(RECIPE), tmp_path)
+    loader = DataLoader(Images(), batch_size=4, shuffle=True)
+    epochs = list(training.train(model.BranchedNet(), loader, epochs=6))
+    assert len(epochs) == 6
+    assert sum(epochs[-1].values()) < sum(epochs[0].values())
 
 
 def test_a_training_can_be_repeated(tmp_path: Path):

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from jaxtyping import UInt8
 from torch import Tensor, nn
+from torch.export import ExportedProgram
 
 from branchsearch.export.graphs import Half, fused, trace
 from branchsearch.export.onnx_files import (
@@ -124,80 +125,72 @@ def write_graphs(
         NotTraceable: torch.export makes no graph of it.
     """
     wanted = [name for name in GRAPHS if name in formats]
-    made: list[Graph] = []
-    for precision in ("float32", "float16"):
-        here = [name for name in wanted if ("half" in name) == (precision == "float16")]
-        if here:
-            made += _write(
-                folder, network, promise, here, precision, fuse, calibration, others, work
-            )
-    return made
-
-
-def _write(
-    folder: Path,
-    network: BranchedNetwork,
-    promise: Promise,
-    formats: Collection[str],
-    precision: str,
-    fuse: bool,
-    calibration: Calibration | None,
-    others: Sequence[tuple[int, int]],
-    work: Path,
-) -> list[Graph]:
-    tasks, module = promise.tree.tasks, network if precision == "float32" else Half(network)
-    traced, dynamic = trace(module, promise.size, others)
-    if fuse:
-        open_sizes = others if "height" in dynamic else ()
-        traced, dynamic = trace(fused(traced), promise.size, open_sizes)
-    one = Graph(
-        file="",
-        precision=precision,
-        fused=fuse,
-        dynamic=dynamic,
-        input="images",
-        outputs=tasks,
-        tolerance=FUSED_TOLERANCE if fuse and precision == "float32" else TOLERANCES[precision],
-    )
+    half = [name for name in wanted if name.endswith("half")]
     made = []
-    for name in formats:
-        if name.startswith("pt2"):
-            torch.export.save(traced, folder / GRAPHS[name])
-            made.append(replace(one, file=GRAPHS[name]))
-    of_onnx = [name for name in formats if name.startswith("onnx")]
-    if not of_onnx:
-        return made
-    plain = next((name for name in of_onnx if name != "onnx_int8"), None)
-    file = folder / GRAPHS[plain] if plain else work / "float32.onnx"
-    opset = write_onnx(traced, file, tasks=tasks, dynamic=dynamic, notes=_notes(promise))
-    one = replace(one, input=input_name(tasks), opset=opset)
-    if plain:
-        made.append(replace(one, file=file.name))
-    if "onnx_int8" in of_onnx:
-        assert calibration is not None  # checked before
-        made.append(_quantised(file, folder, network, promise, one, calibration, work))
+    for precision, here in (
+        ("float32", [name for name in wanted if name not in half]),
+        ("float16", half),
+    ):
+        if not here:
+            continue
+        module = Half(network) if precision == "float16" else network
+        traced, dynamic = _traced(module, promise.size, others, fuse=fuse)
+        graph = Graph(
+            file="",
+            precision=precision,
+            fused=fuse,
+            dynamic=dynamic,
+            input="images",
+            outputs=promise.tree.tasks,
+            tolerance=_tolerance(precision, fuse),
+        )
+        for name in here:
+            file = folder / GRAPHS[name]
+            if name.startswith("pt2"):
+                torch.export.save(traced, file)
+                made.append(replace(graph, file=file.name))
+            elif name == "onnx_int8":
+                assert calibration is not None  # checked before
+                plain = _as_onnx(traced, work / "float32.onnx", graph, promise)
+                write_int8(
+                    work / plain.file,
+                    file,
+                    images=torch.split(prepared(calibration.images, promise), _BATCH),
+                    work=work,
+                )
+                made.append(_judged(file, replace(plain, file=file.name), network, calibration))
+            else:
+                made.append(_as_onnx(traced, file, graph, promise))
     return made
 
 
-def _quantised(
-    source: Path,
-    folder: Path,
-    network: BranchedNetwork,
-    promise: Promise,
-    graph: Graph,
-    calibration: Calibration,
-    work: Path,
-) -> Graph:
-    file = folder / GRAPHS["onnx_int8"]
-    write_int8(
-        source, file, images=torch.split(prepared(calibration.images, promise), _BATCH), work=work
-    )
+def _traced(
+    module: nn.Module, size: tuple[int, int], others: Sequence[tuple[int, int]], *, fuse: bool
+) -> tuple[ExportedProgram, tuple[str, ...]]:
+    traced, dynamic = trace(module, size, others)
+    if not fuse:
+        return traced, dynamic
+    return trace(fused(traced), size, others if "height" in dynamic else ())
+
+
+def _as_onnx(traced: ExportedProgram, file: Path, graph: Graph, promise: Promise) -> Graph:
+    tasks = promise.tree.tasks
+    opset = write_onnx(traced, file, tasks=tasks, dynamic=graph.dynamic, notes=_notes(promise))
+    return replace(graph, file=file.name, input=input_name(tasks), opset=opset)
+
+
+def _judged(file: Path, graph: Graph, network: BranchedNetwork, calibration: Calibration) -> Graph:
+    """A graph of 8-bit integers, with what these cost."""
     metrics = {
         "float32": dict(calibration.judge(network)),
-        "int8": dict(calibration.judge(Session(file, promise.tree.tasks))),
+        "int8": dict(calibration.judge(Session(file, graph.outputs))),
     }
-    tolerance = TOLERANCES["int8"]
-    return replace(graph, file=file.name, precision="int8", tolerance=tolerance, metrics=metrics)
+    tolerance = _tolerance("int8", graph.fused)
+    return replace(graph, precision="int8", tolerance=tolerance, metrics=metrics)
+
+
+def _tolerance(precision: str, fuse: bool) -> float:
+    return FUSED_TOLERANCE if fuse and precision == "float32" else TOLERANCES[precision]
 
 
 def prepared(images: UInt8[Tensor, "N 3 H W"], promise: Promise) -> Tensor:
