@@ -161,9 +161,15 @@ def ratio(found: Mapping[str, Replayed]) -> tuple[float, float, float]:
     peers = np.stack([found[peer].regret[:, AT - START] for peer in PEERS])
     draws = np.random.default_rng(0).integers(len(ours), size=(2_000, len(ours)))
     least = peers[:, draws].mean(axis=2).min(axis=0)
-    drawn = ours[draws].mean(axis=1) / np.maximum(least, np.finfo(float).tiny)
-    low, high = np.percentile(drawn, [2.5, 97.5])
-    return float(ours.mean() / peers.mean(axis=1).min()), float(low), float(high)
+    drawn = _part(ours[draws].mean(axis=1), least)
+    low, high = np.percentile(drawn, [2.5, 97.5], method="nearest")
+    return float(_part(ours.mean(), peers.mean(axis=1).min())), float(low), float(high)
+
+
+def _part(ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
+    """One regret over another; 1 where both are 0, infinite where theirs alone is."""
+    alone = np.where(ours > 0, np.inf, 1.0)
+    return np.where(theirs > 0, ours / np.where(theirs > 0, theirs, 1.0), alone)
 
 
 def rows(setting: Setting, found: Mapping[str, Replayed]) -> Iterator[str]:
@@ -250,7 +256,7 @@ def main(
     for (setting, name), each in zip(asked, replayed, strict=True):
         found.setdefault(setting.name, {})[name] = each
     by_name = {setting.name: setting for setting, _ in asked}
-    text: list[str] = []
+    text = [f"Means of {3 if quick else repeats} repeats.\n"]
     figures: dict[str, str | float | bool] = {"name": "replay"}
     ratios = {}
     if FLAGSHIP in catalog.names("sampler"):
