@@ -40,7 +40,7 @@ from branchsearch.tree import Tree
 _SLOPE = 0.5
 
 #: With fewer trainings than this, finished or not, the next one is made where least is known.
-_EXPLORED = 6
+_EXPLORED = 7
 
 #: Hyperparameters are weighed anew whenever there are so many times more trainings.
 _GROWTH = 1.2
