@@ -267,6 +267,28 @@ def test_a_machine_that_does_not_see_the_folder_ends_the_run(engine: Engine, fol
     assert engine.run_all([work("after")], train) == {"after": last("after")}
 
 
+def test_a_run_that_tune_gives_up_for_rays_sake_goes_on(engine: Engine, book: Book):
+    """As Tune does when Ray has ended a process for want of memory while it was handed over."""
+
+    class Fragile(Heard):
+        raised = False
+
+        def report(self, key: str, report: Mapping[str, Any]) -> bool:
+            if not self.raised:
+                self.raised = True
+                cause = ray.exceptions.OutOfMemoryError("the node is running low on memory")
+                raise RuntimeError("Caught unexpected exception") from cause
+            return super().report(key, report)
+
+    source = Fragile([work(name) for name in ("a", "b", "c")], {})
+    engine.run(source, train)
+    assert {key: reports[-3:] for key, reports in source.reports.items()} == {
+        key: [1, 2, 3] for key in ("a", "b", "c")
+    }
+    assert {ends[-1] for ends in book.ends.values()} == {"ended"}
+    assert "killed" in [how for ends in book.ends.values() for how in ends]
+
+
 def test_every_attempt_is_accounted_for(engine: Engine, book: Book, tmp_path: Path):
     works = [work("killed", dies=1, folder=str(tmp_path)), work("stopped"), work("whole")]
     engine.run(Heard(works, {"stopped": 2}), train)
