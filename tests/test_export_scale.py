@@ -48,7 +48,6 @@ def test_forty_tasks_are_exported_proven_and_counted(tmp_path: Path):
         mean=(0.5, 0.5, 0.5),
         std=(0.25, 0.25, 0.25),
         facts={},
-        formats=["pt2"],
     )
     described = json.loads((folder / "model.json").read_text())
     before = [3, *CHANNELS[:-1]]

@@ -192,8 +192,9 @@ def of_trial(
             "delta": trial.delta,
             "limits": ["It was judged on the images that trees were chosen by, not on others."],
         }
-        found = Network(f"trial {number}", training, Weights.TRAINED, facts)
-    return replace(found, facts={**found.facts, "trial": number})
+        found = Network(str(trial.tree), training, Weights.TRAINED, facts)
+    # whatever its weights, it is called after the trial
+    return replace(found, name=f"trial {number}", facts={**found.facts, "trial": number})
 
 
 def of_tree(trainings: Trainings, seen: Seen, text: str, weights: Weights | None = None) -> Network:
