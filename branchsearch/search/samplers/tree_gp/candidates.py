@@ -1,7 +1,8 @@
 """Which trees are considered: all of them, or of too many those that look best."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
+from heapq import nlargest
 from random import Random
 
 import numpy as np
@@ -18,7 +19,7 @@ from branchsearch.tree import Tree
 LISTED = 100_000
 
 #: How many are considered otherwise, and in how many generations they are bred.
-_BRED, _GENERATIONS, _PARENTS = 2_000, 4, 50
+_BRED, _GENERATIONS, _PARENTS = 1_000, 4, 30
 
 #: The solver joins the breeding up to so many tasks, with so many trees.
 _SOLVED, _SOLUTIONS = 8, 10
@@ -52,33 +53,34 @@ def bred(
         starts: The best that were trained, best first; may be empty.
         random: For all draws.
     """
-    found = dict.fromkeys([*starts, *_random(problem, _BRED // 4, random)])
-    parents = list(found)
-    for generation in range(_GENERATIONS):
-        if not parents:
-            break
+    promised: dict[Candidate, float] = {}
+
+    def judge(candidates: Iterable[Candidate]) -> None:
+        new = [one for one in dict.fromkeys(candidates) if one not in promised]
+        if new:
+            promised.update(zip(new, promise(new).tolist(), strict=True))
+
+    judge([*starts, *_random(problem, _BRED // 4, random)])
+    for generation in range(_GENERATIONS if promised else 0):
         if generation == _GENERATIONS // 2:
-            found |= dict.fromkeys(_solved(problem, list(found), promise))
+            judge(_solved(problem, promised))
+        parents = nlargest(_PARENTS, promised, key=promised.__getitem__)
         children = (_changed(random.choice(parents), problem, random) for _ in range(_BRED // 5))
-        found |= dict.fromkeys(child for child in children if child is not None)
-        every = list(found)
-        best = np.argsort(-promise(every), kind="stable")[:_PARENTS]
-        parents = [every[place] for place in best]
-    return list(found)
+        judge(child for child in children if child is not None)
+    return list(promised)
 
 
-def _solved(problem: Problem, found: Sequence[Candidate], promise: Promise) -> list[Candidate]:
+def _solved(problem: Problem, promised: Mapping[Candidate, float]) -> list[Candidate]:
     """The best trees of a linear model: each pair that shares a stage adds a number of its own."""
     tasks, stages = problem.space.tasks, problem.space.stages
     if len(tasks) > _SOLVED or problem.tuned is not None:
         return []
-    branches_NST = np.array([one.tree.branches for one in found])
+    branches_NST = np.array([one.tree.branches for one in promised])
     first, second = np.triu_indices(len(tasks), 1)
     together = branches_NST[..., first] == branches_NST[..., second]
-    terms = np.column_stack([together.reshape(len(found), -1), np.ones(len(found))])
-    promised = promise(found)
+    terms = np.column_stack([together.reshape(len(promised), -1), np.ones(len(promised))])
     ridge = np.eye(terms.shape[1])
-    weights = np.linalg.solve(terms.T @ terms + ridge, terms.T @ promised)
+    weights = np.linalg.solve(terms.T @ terms + ridge, terms.T @ np.array([*promised.values()]))
     by_pair = weights[:-1].reshape(stages, -1)
     pairs = [frozenset((tasks[a], tasks[b])) for a, b in zip(first, second, strict=True)]
 

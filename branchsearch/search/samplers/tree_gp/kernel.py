@@ -87,7 +87,11 @@ class PathKernel:
 
     def __init__(self, settings: Settings, stages: int, others: int) -> None:
         self._stages, self._others = stages, others
-        self._settings = settings
+        # one column a setting, to go with arrays of shape [G, T, N, M]
+        self._offset = settings.offset[:, None, None, None]
+        self._parts = settings.parts.T[..., None, None, None]
+        self._reach = settings.reach[:, None, None, None]
+        self._trust = settings.trust[:, None, None, None]
         steps = torch.arange(stages, dtype=torch.double) - (stages - 1) / 2
         weights_GS = (settings.slope[:, None] * steps).softmax(dim=1)
         self._weights_GS = weights_GS[:, None, None]
@@ -103,29 +107,38 @@ class PathKernel:
         z1, a1, c1 = self._parted(paths_TND)
         z2, a2, c2 = self._parted(others_TMD)
         both = (z1 * self._weights_GD) @ z2.mT
-        crowd = (self._crowd(z1) * self._weights_GS) @ self._crowd(z2).mT
-        apart = self._share(z1)[..., :, None] + self._share(z2)[..., None, :] - 2 * both
-        apart.clamp_(min=0)
-        fading = torch.exp(-2 * torch.cdist(c1, c2) ** 2)
-        return self._sum(both, crowd, apart, a1 @ a2.mT, fading)
+        linear = self._linear(z1) @ self._as_read(z2).mT
+        # in place: of many trees these arrays are large, and this is where the time goes
+        apart = (
+            both.mul_(-2).add_(self._share(z1)[..., :, None]).add_(self._share(z2)[..., None, :])
+        )
+        same = apart < 1e-9
+        _, _, p3, p4 = self._parts
+        parts = apart.div_(-self._reach).clamp_(max=0).exp_().mul_(p3)
+        parts.add_(linear).add_(same * p4)
+        if c1.shape[-1]:
+            parts.mul_(torch.exp(-2 * torch.cdist(c1, c2) ** 2))
+        alike = self._trust * a1 @ a2.mT
+        return parts.add_(self._offset).add_(alike)
 
     def variances(self, paths_TND: Tensor) -> Tensor:
         """Of each path with itself, shape [G, T, N]."""
         z, a, _ = self._parted(paths_TND)
-        crowd = (self._crowd(z) ** 2 * self._weights_GS).sum(-1)
-        nothing = torch.zeros((), dtype=z.dtype)
-        return self._sum(self._share(z), crowd, nothing, a[..., 0] ** 2, nothing + 1)
+        linear = (self._linear(z) * self._as_read(z)).sum(-1, keepdim=True)
+        _, _, p3, p4 = self._parts
+        alike = self._trust * a**2
+        variances: Tensor = self._offset + linear + p3 + p4 + alike
+        return variances[..., 0]
 
-    def _sum(
-        self, both: Tensor, crowd: Tensor, apart: Tensor, alike: Tensor, fading: Tensor
-    ) -> Tensor:
-        column = (-1,) + (1,) * (both.ndim - 1)
-        s = self._settings
-        p1, p2, p3, p4 = (part.reshape(column) for part in s.parts.unbind(1))
-        near = torch.exp(-apart / s.reach.reshape(column))
-        parts = 2 * p1 * both + 2 * p2 * crowd + p3 * near + p4 * (apart < 1e-9)
-        covariance: Tensor = s.offset.reshape(column) + parts * fading
-        return covariance + s.trust.reshape(column) * alike
+    def _linear(self, z: Tensor) -> Tensor:
+        """Sharing, task by task and in all, times what that is worth: the first two parts."""
+        p1, p2, _, _ = self._parts
+        return torch.cat(
+            [z * self._weights_GD * (2 * p1), self._crowd(z) * self._weights_GS * (2 * p2)], dim=-1
+        )
+
+    def _as_read(self, z: Tensor) -> Tensor:
+        return torch.cat([z, self._crowd(z)], dim=-1)
 
     def _parted(self, paths: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Sharing, affinity and what is beside."""
