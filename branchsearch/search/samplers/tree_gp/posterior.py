@@ -28,7 +28,7 @@ from branchsearch.search.samplers.tree_gp.kernel import PathKernel, Settings, dr
 from branchsearch.search.samplers.tree_gp.paths import Pool
 
 #: So many observations are all taken as they are; of more, this many are inducing points.
-EXACT = 300
+EXACT = 256
 
 #: Settings are weighed by so many observations at most, spread evenly.
 _WEIGHED = 150
