@@ -122,7 +122,9 @@ def simulate(
                 "simulated_hours": float(found.ended[-1]) / 3600,
                 "workers_busy": found.busy,
                 **{
-                    f"best_after_{part}_percent": float(found.best[max(0, trials * part // 100 - 1)])
+                    f"best_after_{part}_percent": float(
+                        found.best[max(0, trials * part // 100 - 1)]
+                    )
                     for part in (10, 25, 50, 100)
                 },
                 "seconds_per_proposal": float(found.proposals.mean()),
