@@ -9,6 +9,7 @@ import pytest
 FIGURES = {
     "affinity": ["products_seconds", "floor"],
     "network": ["memory_ratio", "floor"],
+    "export": ["promised", "by_hand_ratio", "floor"],
     "training": ["bfloat16_ratio", "grouped_ratio", "batched_ratio"],
     "solver": ["seconds_5x5", "criterion_seconds_5x5"],
 }

@@ -139,3 +139,19 @@ def test_a_folder_that_was_harmed_is_found(result: Result, tmp_path: Path):
         ran = program(command, to)
         assert (ran.returncode, "tree.txt has changed" in ran.stderr) == (1, True)
     assert program("verify", tmp_path).returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"dataset": {**TINY["space"]["dataset"], "args": {"size": 24}}}, "16x16 pixels"),
+        ({"tasks": TINY["space"]["tasks"][1:]}, "the network predicts 'seg'"),
+    ],
+)
+def test_a_network_is_trained_further_on_images_that_fit_alone(
+    changes: dict[str, Any], reason: str, result: Result, tmp_path: Path
+):
+    space = written(tmp_path / "space.yaml", {**TINY["space"], **changes})
+    ran = program("import", result.export, "--train", space, "--to", tmp_path / "no")
+    assert (ran.returncode, reason in ran.stderr) == (2, True), ran.stderr
+    assert list(tmp_path.iterdir()) == [space]
