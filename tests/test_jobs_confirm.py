@@ -66,6 +66,18 @@ def test_the_front_comes_first_and_the_next_best_fill_up():
     assert best_candidates(findings, 2, but=best[1]) == [best[0], best[2]]
 
 
+def test_what_is_expected_counts_for_more_than_one_lucky_training():
+    findings = found(
+        ("a+b+c", "complete", 1.0, 10),
+        ("a,b+c", "complete", 5.0, 30),
+        ("a,b,c", "complete", 4.0, 20),
+    )
+    lucky, solid, poor = (Tree.parse(text) for text in ("a,b+c", "a,b,c", "a+b+c"))
+    assert best_candidates(findings, 1) == [Candidate(lucky)]
+    worth = {lucky: 2.0, solid: 4.5, poor: 0.0}
+    assert best_candidates(findings, 2, worth=worth) == [Candidate(solid), Candidate(lucky)]
+
+
 def test_a_tree_is_confirmed_once_with_the_best_of_its_choices():
     plain = found(
         ("a+b", "complete", 1.0, 10), ("a+b", "complete", 3.0, 10), ("a,b", "complete", 2.0, 20)

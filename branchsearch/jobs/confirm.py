@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
-from branchsearch.report.findings import Findings
+from branchsearch.report.findings import Findings, TrialResult
 from branchsearch.report.front import feasible, front, gained
 from branchsearch.search.candidate import Candidate
 from branchsearch.search.tuned import Choices, as_text
@@ -49,7 +49,11 @@ class Repeats:
 
 
 def best_candidates(
-    findings: Findings, how_many: int, *, but: Candidate | None = None
+    findings: Findings,
+    how_many: int,
+    *,
+    but: Candidate | None = None,
+    worth: Mapping[Tree, float] | None = None,
 ) -> list[Candidate]:
     """The best trees of the front of Δ and parameters; where it is short, the next best ones.
 
@@ -59,10 +63,16 @@ def best_candidates(
         findings: With the trials.
         how_many: Fewer where fewer were trained to their end.
         but: One to pass over.
+        worth: What trees are expected to gain, which chance has less of a part in than in what
+            one training of each has given; None where nobody knows better than that.
     """
-    by_gain = sorted(front(findings), key=gained, reverse=True)
+
+    def worthy(trial: TrialResult) -> float:
+        return gained(trial) if worth is None else worth[trial.tree]
+
+    by_gain = sorted(front(findings), key=worthy, reverse=True)
     complete = [trial for trial in findings.trials if feasible(findings, trial)]
-    by_gain += sorted(complete, key=gained, reverse=True)
+    by_gain += sorted(complete, key=worthy, reverse=True)
     best: dict[Tree, Candidate] = {}
     for trial in by_gain:
         candidate = Candidate(trial.tree, trial.choices)

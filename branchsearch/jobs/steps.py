@@ -39,10 +39,12 @@ from branchsearch.search.early_stopping import Rule
 from branchsearch.search.engine import Engine
 from branchsearch.search.outcome import Outcome
 from branchsearch.search.problem import Problem
+from branchsearch.search.samplers.estimating import Estimates
 from branchsearch.search.source import TrainingFailed, Work
 from branchsearch.search.trials import End, StudyTrials
 from branchsearch.space.extremes import extremes
 from branchsearch.train.scores import gains
+from branchsearch.tree import Tree
 
 #: Called whenever a step has come further.
 Say = Callable[[Standing], None]
@@ -140,9 +142,7 @@ def search(
     """
     checked = trainings.checked
     spec, space, budget = checked.spec, checked.space.space, seen.budget
-    problem = Problem(
-        space, checked.space.costs, spec.upper_bounds, mutual(affinity), checked.tuned
-    )
+    problem = _problem(trainings, affinity)
 
     def changed() -> None:
         say(standing(seen))
@@ -185,6 +185,27 @@ def search(
     return end, message
 
 
+def _problem(trainings: Trainings, affinity: Affinity) -> Problem:
+    checked = trainings.checked
+    bounds = checked.spec.upper_bounds
+    return Problem(
+        checked.space.space, checked.space.costs, bounds, mutual(affinity), checked.tuned
+    )
+
+
+def _worth(trainings: Trainings, seen: Seen) -> dict[Tree, float] | None:
+    """What the trained trees are expected to gain; None where the sampler does not say."""
+    spec = trainings.checked.spec
+    if trainings.checked.tuned or not seen.affinities():
+        return None
+    problem = _problem(trainings, seen.affinities()[0])
+    sampler = catalog.find("sampler", spec.sampler.name)(problem, **spec.sampler.args)(0)
+    if not isinstance(sampler, Estimates):
+        return None
+    trees = list({result.tree for result in seen.trials()})
+    return dict(zip(trees, sampler.estimates(seen.study, trees).tolist(), strict=True))
+
+
 def confirm(trainings: Trainings, seen: Seen, engine: Engine, say: Say) -> None:
     """Train the best trees and the baselines fully, with several seeds, and choose one.
 
@@ -195,7 +216,9 @@ def confirm(trainings: Trainings, seen: Seen, engine: Engine, say: Say) -> None:
     tuned = checked.tuned
     shared = Candidate(trainings.shared, tuned.own if tuned else ())
     networks_of = {SHARE_ALL: Candidate(trainings.shared)}
-    best = best_candidates(seen.findings(), checked.spec.confirm.trees, but=shared)
+    best = best_candidates(
+        seen.findings(), checked.spec.confirm.trees, but=shared, worth=_worth(trainings, seen)
+    )
     networks_of |= {named(each): each for each in best}
     if {entry["name"] for entry in seen.confirmed()} == {SINGLE_TASK, *networks_of}:
         return
