@@ -258,12 +258,13 @@ def test_an_export_that_was_put_away_comes_back_when_its_place_is_not_taken(
     assert list(tmp_path.iterdir()) == [to]
 
 
-def test_a_full_disk_leaves_nothing(tmp_path: Path):
+@pytest.mark.parametrize(("room", "formats"), [(8192, []), (60_000, ["pt2"])])
+def test_a_full_disk_leaves_nothing(room: int, formats: list[str], tmp_path: Path):
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (8192, hard))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, hard))
     try:
         with pytest.raises(OSError, match="File too large"):
-            exported(tmp_path / "net")
+            exported(tmp_path / "net", formats=formats)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert list(tmp_path.iterdir()) == []

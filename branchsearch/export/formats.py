@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -147,7 +148,9 @@ def write_graphs(
         for name in here:
             file = folder / GRAPHS[name]
             if name.startswith("pt2"):
-                torch.export.save(traced, file)
+                content = BytesIO()  # torch's own writer does not say that a disk is full
+                torch.export.save(traced, content)
+                file.write_bytes(content.getvalue())
                 made.append(replace(graph, file=file.name))
             elif name == "onnx_int8":
                 assert calibration is not None  # checked before
