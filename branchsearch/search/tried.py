@@ -48,13 +48,17 @@ class _Finished(Generic[_What]):
 
     Attributes:
         numbers: Of the trials that were read.
+        settled: So many trials from the first on are finished and read: nobody looks there again.
         tried: By number, what they tried.
         known: As much of it as needs no other trial.
+        pending: By number, what trials try that are not finished; parameters never change.
     """
 
     numbers: set[int] = field(default_factory=set)
+    settled: int = 0
     tried: dict[int, _What] = field(default_factory=dict)
     known: set[_What] = field(default_factory=set)
+    pending: dict[int, _What] = field(default_factory=dict)
 
 
 #: By study, and by what its parameters are read as.
@@ -63,25 +67,29 @@ _READ: WeakKeyDictionary[Study, dict[Hashable, _Finished[Any]]] = WeakKeyDiction
 
 def _finished(study: Study, key: Hashable, read: _Read[_What]) -> _Finished[_What]:
     finished: _Finished[_What] = _READ.setdefault(study, {}).setdefault(key, _Finished())
-    for trial in study.get_trials(deepcopy=False):
+    trials = study.get_trials(deepcopy=False)
+    for trial in trials[finished.settled :]:
         if trial.number not in finished.numbers and trial.state.is_finished():
             finished.numbers.add(trial.number)
-            what = read(trial)
+            what = finished.pending.pop(trial.number, None) or read(trial)
             if what is not None:
                 finished.tried[trial.number] = what
                 if _needs_no_other(trial):
                     finished.known.add(what)
+    while finished.settled < len(trials) and finished.settled in finished.numbers:
+        finished.settled += 1
     return finished
 
 
 def _known(study: Study, key: Hashable, read: _Read[_What], but: int | None) -> set[_What]:
     finished = _finished(study, key, read)
-    unfinished = {
-        what
-        for trial in study.get_trials(deepcopy=False)
-        if trial.number not in finished.numbers and trial.number != but
-        if (what := read(trial)) is not None
-    }
+    unfinished = set()
+    for trial in study.get_trials(deepcopy=False)[finished.settled :]:
+        if trial.number not in finished.numbers and trial.number != but:
+            what = finished.pending.get(trial.number) or read(trial)
+            if what is not None:
+                finished.pending[trial.number] = what
+                unfinished.add(what)
     if but in finished.tried:
         others = (trial for trial in study.get_trials(deepcopy=False) if trial.number != but)
         tried = finished.tried

@@ -152,7 +152,9 @@ def test_what_is_tuned_beside_the_tree_is_proposed_with_it(name: str):
         assert TUNED.allows(candidate.tree, candidate.choices)
         candidates.append(candidate)
         end(study, trial, value(candidate.tree), of_every_kind(number))
-    assert len(set(candidates)) == 30
+    # what a killed process lost may come again
+    kept = [c for n, c in enumerate(candidates) if of_every_kind(n) is not TrialState.FAIL]
+    assert len(set(kept)) == len(kept)
     for choice in ("rate", "steps", "width"):
         assert len({dict(candidate.choices)[choice] for candidate in candidates}) > 1
 

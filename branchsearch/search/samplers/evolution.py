@@ -10,6 +10,7 @@ Shape letters: N = trials, M = objectives, all to be small.
 """
 
 from collections.abc import Callable
+from itertools import islice
 from random import Random
 
 import numpy as np
@@ -65,13 +66,14 @@ def evolution(
 def _population(study: Study, problem: Problem, size: int) -> list[Candidate]:
     """The trials among which a parent is looked for, best first."""
     tried = finished_candidates(study, problem)
-    complete = [
+    newest_first = (
         trial
-        for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-        if trial.number in tried
-    ]
-    if len(study.directions) == 1:
-        complete = complete[-size:]  # the others have died of age
+        for trial in reversed(study.get_trials(deepcopy=False))
+        if trial.state is TrialState.COMPLETE and trial.number in tried
+    )
+    one = len(study.directions) == 1
+    complete = list(islice(newest_first, size if one else None))  # the others have died of age
+    complete.reverse()
     if not complete:
         return []
     signs_M = [-1.0 if way is StudyDirection.MAXIMIZE else 1.0 for way in study.directions]
