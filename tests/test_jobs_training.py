@@ -9,8 +9,8 @@ import torch
 from branchsearch.jobs.reading import InvalidSpec
 from branchsearch.jobs.training import (
     Training,
-    _loader,
     build_balancing,
+    loader,
     open_dataset,
     train,
 )
@@ -184,4 +184,4 @@ def test_images_that_have_no_mirror_are_not_mirrored(tmp_path: Path):
     given = Trainings(checked(trial=trial), tmp_path).of_trial(TREE)
     dataset = replace(open_dataset(given.dataset, tmp_path), mirrors=False)
     with pytest.raises(ValueError, match=r"augmentation.flip must be 0"):
-        _loader(dataset, given, torch.device("cpu"))
+        loader(dataset, given, torch.device("cpu"))
