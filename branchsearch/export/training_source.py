@@ -163,6 +163,7 @@ def training_source(promise: Promise, learning: Learning) -> str:
         autocast=recipe.precision == Precision.BFLOAT16,
         mean_gradient=recipe.shared_gradient == SharedGradient.MEAN,
         balancing=_built(known, learning, _compared(promise, names)),
+        counts_epochs=bool(recipe.averaging or recipe.floors) or "epoch" in _takes(known.of),
         balancing_takes="".join(f", {name}={name}" for name in _takes(known.of)),
         floors=_floors(promise, recipe),
         optimizer=_optimizer(recipe),

@@ -11,6 +11,9 @@ from branchsearch.jobs.pipeline import Result
 from tests.end_to_end.test_cli import answer, program, written
 from tests.specs import TINY
 
+#: The job's images, drawn larger.
+LARGER = {"name": "scenes", "args": {**TINY["space"]["dataset"]["args"], "size": 24}}
+
 pytestmark = [pytest.mark.ray, pytest.mark.filterwarnings("ignore::ResourceWarning")]
 
 
@@ -144,7 +147,7 @@ def test_a_folder_that_was_harmed_is_found(result: Result, tmp_path: Path):
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"dataset": {**TINY["space"]["dataset"], "args": {"size": 24}}}, "16x16 pixels"),
+        ({"dataset": LARGER}, "16x16 pixels, the space has 24x24"),
         ({"tasks": TINY["space"]["tasks"][1:]}, "the network predicts 'seg'"),
     ],
 )
