@@ -1,6 +1,7 @@
 """What holds for the whole suite."""
 
 import os
+import signal
 
 import torch
 from hypothesis import settings
@@ -11,3 +12,6 @@ torch.set_num_threads(1)
 
 settings.register_profile("branchsearch", deadline=None)  # first calls of torch are slow
 settings.load_profile("branchsearch")
+
+# what a shell starts in the background ignores interrupts, and so would all that is started here
+signal.signal(signal.SIGINT, signal.default_int_handler)
