@@ -1,21 +1,27 @@
 """Trains every tree of two search spaces, with three seeds: the tables that searches are judged by.
 
 ``scenes`` has four tasks and three stages, 154 trees; ``scenes_deep`` three tasks and five stages,
-51 trees. Each by the default recipe, without early stopping. A row is written after each training,
-first all trees with seed 0, then with seed 1 and so on: killed and called again it goes on where it
-was, and two processes may share the work (``--part 0/2`` and ``--part 1/2``, each in a home of its
-own; ``--join`` puts the rows of several files together).
+51 trees. Each by the default recipe, without early stopping, by as many processes as are asked for,
+on CPU cores, on a GPU or both. A row is written after each training, first those with seed 0, then
+with seed 1 and so on: killed and called again it goes on where it was.
 
 The columns are those of ``branchsearch replay``: ``tree``, ``seed``, ``score:<task>`` (gain over
 the single-task network of the same seed, percent), ``cost:parameters``, ``cost:multiply_adds``;
 beside them ``metric:<task>`` (validation), ``delta:<epoch>`` (mean gain after each epoch, against
-the finished single-task networks) and ``seconds``.
+the finished single-task networks), ``seconds`` (of a process among those that ran beside it) and
+``device``. The single-task networks are always trained on CPU cores, so that one reference serves
+all rows of a seed.
 
-With ``--affinity`` it measures how alike the tasks are, on the single-task networks of seed 0.
+With ``--write`` the finished table goes where the others are, put in order, with how alike the
+tasks are by RSA, measured on the single-task networks of seed 0.
 """
 
 import csv
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import replace
+from multiprocessing import get_context
+from multiprocessing.queues import Queue
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -25,7 +31,7 @@ import typer
 from branchsearch.jobs import affinities
 from branchsearch.jobs.check import check_job
 from branchsearch.jobs.reading import read_space
-from branchsearch.jobs.training import Training, train
+from branchsearch.jobs.training import Training, open_dataset, train
 from branchsearch.jobs.trainings import Trainings
 from branchsearch.train.scores import delta, gain
 from branchsearch.tree import Tree
@@ -33,6 +39,9 @@ from branchsearch.tree import Tree
 SPACES = ("scenes", "scenes_deep")
 SEEDS = 3
 FOLDER = Path(__file__).parent / "tables"
+
+#: The device of this process, when it is one of those that train.
+_device = "cpu"
 
 
 def trainings_of(space: str, seed: int, root: Path, epochs: int) -> Trainings:
@@ -56,107 +65,151 @@ def rows_of(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+def take_device(devices: "Queue[str]") -> None:
+    """Begin a process that trains: it takes one of the devices for itself."""
+    global _device
+    _device = devices.get()
+
+
 def finished(training: Training) -> dict[str, Any]:
-    """Train what is not kept yet, and say what came out."""
+    """Train on a CPU core what is not kept yet, and say what came out."""
     for _ in train(training):
         pass
     return training.result()
 
 
-def row(trainings: Trainings, tree: Tree, seed: int) -> dict[str, Any]:
-    """Train one tree."""
-    tasks = trainings.checked.space.tasks
-    references = {
-        task.name: finished(trainings.of_trial(trainings.alone(task.name)))["metrics"][task.name]
-        for task in tasks
+def finished_here(training: Training) -> tuple[dict[str, Any], str]:
+    """As ``finished``, on the device of this process, which is given, too."""
+    return finished(replace(training, device=_device)), _device
+
+
+def references(trainings: Trainings) -> dict[str, dict[str, Any]]:
+    """What the single-task networks, which are trained, came to."""
+    return {
+        task.name: trainings.of_trial(trainings.alone(task.name)).result()
+        for task in trainings.checked.space.tasks
     }
-    found = finished(trainings.of_trial(tree))
-    metrics, cost = found["metrics"], trainings.checked.space.costs.of(tree)
+
+
+def row(trainings: Trainings, tree: Tree, found: Mapping[str, Any], device: str) -> dict[str, Any]:
+    """A tree's line in the table."""
+    tasks, metrics = trainings.checked.space.tasks, found["metrics"]
+    alone = {task: result["metrics"][task] for task, result in references(trainings).items()}
+    cost = trainings.checked.space.costs.of(tree)
     return {
         "tree": str(tree),
-        "seed": seed,
-        **{f"score:{t.name}": gain(t, metrics[t.name], references[t.name]) for t in tasks},
+        "seed": found["seed"],
+        **{f"score:{t.name}": gain(t, metrics[t.name], alone[t.name]) for t in tasks},
         "cost:parameters": cost.parameters,
         "cost:multiply_adds": cost.multiply_adds,
         **{f"metric:{task.name}": metrics[task.name] for task in tasks},
         **{
-            f"delta:{number}": delta(tasks, epoch["metrics"], references)
+            f"delta:{number}": delta(tasks, epoch["metrics"], alone)
             for number, epoch in enumerate(found["epochs"], start=1)
         },
         "seconds": found["seconds"],
+        "device": device,
     }
 
 
 def missing(
-    by_seed: Mapping[int, Trainings], done: set[tuple[str, str]], part: tuple[int, int]
+    by_seed: Mapping[int, Trainings], done: set[tuple[str, str]]
 ) -> Iterator[tuple[int, Tree]]:
-    """What is not in the table yet, of the part that this process has to train."""
-    which, parts = part
+    """What is not in the table yet, in the order in which it should come."""
     for seed, trainings in by_seed.items():
-        for number, tree in enumerate(trainings.checked.space.space):
-            if number % parts == which and (str(tree), str(seed)) not in done:
+        for tree in trainings.checked.space.space:
+            if (str(tree), str(seed)) not in done:
                 yield seed, tree
 
 
-def write(path: Path, rows: list[dict[str, Any]], *, anew: bool = False) -> None:
-    """Append rows, or write the file anew."""
-    head = anew or not path.is_file()
-    with path.open("w" if anew else "a", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
+def append(path: Path, added: dict[str, Any]) -> None:
+    """Write a row at the end of a table."""
+    head = not path.is_file()
+    with path.open("a", newline="") as file:
+        writer = csv.DictWriter(file, list(added))
         if head:
             writer.writeheader()
+        writer.writerow(added)
+
+
+def publish(path: Path, by_seed: Mapping[int, Trainings]) -> None:
+    """Write a finished table in order where the others are, and the affinity beside it."""
+    left = list(missing(by_seed, {(row["tree"], row["seed"]) for row in rows_of(path)}))
+    if left:
+        raise typer.BadParameter(f"{path} lacks {len(left)} trainings; train them first")
+    order = [str(tree) for tree in by_seed[0].checked.space.space]
+    rows = sorted(rows_of(path), key=lambda row: (int(row["seed"]), order.index(row["tree"])))
+    with (FOLDER / path.name).open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
         writer.writerows(rows)
-
-
-def join(paths: list[Path], to: Path) -> None:
-    """Put the rows of several files into one, seed by seed in the order of the files."""
-    rows = {(row["seed"], row["tree"]): row for path in paths for row in rows_of(path)}
-    write(to, [rows[key] for key in sorted(rows)], anew=True)
-
-
-def measure_affinity(trainings: Trainings, to: Path) -> None:
-    """How alike the tasks are by RSA, on the single-task networks."""
-
-    def train_all(needed: Mapping[str, Training]) -> None:
-        for training in needed.values():
-            finished(training)
-
     measured = affinities.measure(
-        trainings, train_all, measures=["rsa"], draws=200, batches=16, seed=0
+        by_seed[0], _all_kept, measures=["rsa"], draws=200, batches=16, seed=0
     )
-    measured[0].save(to)
+    measured[0].save((FOLDER / path.name).with_suffix(".npz"))
+
+
+def _all_kept(needed: Mapping[str, Training]) -> None:
+    for training in needed.values():
+        training.result()
+
+
+def fill(
+    path: Path,
+    by_seed: Mapping[int, Trainings],
+    wanted: Iterable[tuple[int, Tree]],
+    devices: list[str],
+) -> Iterator[dict[str, Any]]:
+    """Train, and write and give the rows as they come."""
+    one = by_seed[0].of_trial(by_seed[0].shared)
+    open_dataset(one.dataset, one.home)  # drawn once, then read by all
+    context = get_context("spawn")  # a forked process cannot use a GPU
+    queue: Queue[str] = context.Queue()
+    for device in devices:
+        queue.put(device)
+    with ProcessPoolExecutor(
+        len(devices), mp_context=context, initializer=take_device, initargs=(queue,)
+    ) as pool:
+        alone = [t.of_trial(t.alone(task)) for t in by_seed.values() for task in t.shared.tasks]
+        for _ in pool.map(finished, alone):
+            pass
+        asked = {
+            pool.submit(finished_here, by_seed[seed].of_trial(tree)): (seed, tree)
+            for seed, tree in wanted
+        }
+        for done in as_completed(asked):
+            seed, tree = asked[done]
+            added = row(by_seed[seed], tree, *done.result())
+            append(path, added)
+            yield added
 
 
 def main(
     space: Annotated[str, typer.Argument(help=f"one of {', '.join(SPACES)}")],
     *,
-    home: Path = Path("trained_tables"),
-    part: Annotated[str, typer.Option(help="which of how many parts")] = "0/1",
+    home: Annotated[Path, typer.Option(help="where trainings and rows are kept")] = Path(
+        "trained_tables"
+    ),
+    cpus: Annotated[int, typer.Option(min=0, help="processes on a CPU core")] = 2,
+    gpus: Annotated[int, typer.Option(min=0, help="processes that share the GPU")] = 0,
     epochs: Annotated[int, typer.Option(min=1)] = 8,
     seeds: Annotated[int, typer.Option(min=1)] = SEEDS,
     most: Annotated[int | None, typer.Option(help="rows to add before it ends")] = None,
-    joined: Annotated[list[Path] | None, typer.Option("--join", help="join these files")] = None,
-    affinity: Annotated[bool, typer.Option("--affinity", help="measure the affinity")] = False,
+    write: Annotated[bool, typer.Option("--write", help="only write the shipped files")] = False,
 ) -> None:
-    """Train what HOME/SPACE.csv lacks; with --join or --affinity write the shipped files."""
+    """Train what HOME/SPACE.csv lacks; with --write publish it."""
     torch.set_num_threads(1)
     home.mkdir(parents=True, exist_ok=True)
-    if joined:
-        join(joined, FOLDER / f"{space}.csv")
-        return
-    by_seed = {seed: trainings_of(space, seed, home, epochs) for seed in range(seeds)}
-    if affinity:
-        measure_affinity(by_seed[0], FOLDER / f"{space}.npz")
-        return
     path = home / f"{space}.csv"
+    by_seed = {seed: trainings_of(space, seed, home, epochs) for seed in range(seeds)}
+    if write:
+        publish(path, by_seed)
+        return
     done = {(row["tree"], row["seed"]) for row in rows_of(path)}
-    which, parts = part.split("/")
-    for count, (seed, tree) in enumerate(missing(by_seed, done, (int(which), int(parts)))):
-        if count == most:
-            break
-        added = row(by_seed[seed], tree, seed)
-        write(path, [added])
-        print(f"{seed} {added[f'delta:{epochs}']:+7.2f} %  {tree}", flush=True)
+    wanted = list(missing(by_seed, done))[:most]
+    for added in fill(path, by_seed, wanted, ["cuda"] * gpus + ["cpu"] * cpus):
+        gained = added[f"delta:{epochs}"]
+        print(f"{added['seed']} {gained:+7.2f} % {added['device']:4} {added['tree']}", flush=True)
 
 
 if __name__ == "__main__":

@@ -148,8 +148,9 @@ def siblings_in_three_ways(device: torch.device) -> list[Callable[[], None]]:
     weights, call = batched(deepcopy(stages))
     in_a_row = torch.stack([stage(features) for stage in stages])
     at_once = grouped(features).unflatten(1, (_SIBLINGS, -1)).transpose(0, 1)
-    torch.testing.assert_close(at_once, in_a_row, rtol=1e-3, atol=1e-4)
-    torch.testing.assert_close(call(features), in_a_row, rtol=1e-3, atol=1e-4)
+    close = 1e-4 if device.type == "cpu" else 1e-2  # a GPU's convolutions round to TensorFloat-32
+    torch.testing.assert_close(at_once, in_a_row, rtol=10 * close, atol=close)
+    torch.testing.assert_close(call(features), in_a_row, rtol=10 * close, atol=close)
 
     def stepping(modules: list[nn.Module], run: Callable[[], list[Tensor]]) -> Callable[[], None]:
         def step() -> None:
