@@ -171,12 +171,13 @@ def fill(
         len(devices), mp_context=context, initializer=take_device, initargs=(queue,)
     ) as pool:
         alone = [t.of_trial(t.alone(task)) for t in by_seed.values() for task in t.shared.tasks]
-        for _ in pool.map(finished, alone):
-            pass
+        compared_with = [pool.submit(finished, training) for training in alone]
         asked = {
             pool.submit(finished_here, by_seed[seed].of_trial(tree)): (seed, tree)
             for seed, tree in wanted
         }
+        for reference in compared_with:
+            reference.result()
         for done in as_completed(asked):
             seed, tree = asked[done]
             added = row(by_seed[seed], tree, *done.result())

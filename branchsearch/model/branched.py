@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -62,10 +63,9 @@ class BranchedNetwork(nn.Module):
         for number, stage in enumerate(self.stages):
             assert isinstance(stage, BranchedStage)  # ModuleList does not say what it holds
             for members, copy in zip(self.tree.members(number), stage.copies, strict=True):
-                if len(members) > 1:
-                    for parameter in copy.parameters():
-                        if parameter.grad is not None:
-                            parameter.grad /= len(members)
+                gradients = [p.grad for p in copy.parameters() if p.grad is not None]
+                if len(members) > 1 and gradients:
+                    torch._foreach_div_(gradients, len(members))  # all at once: few kernels
 
 
 class BranchedStage(nn.Module):
