@@ -13,16 +13,20 @@ the finished single-task networks), ``seconds`` (of a process among those that r
 all rows of a seed.
 
 With ``--write`` the finished table goes where the others are, put in order, with how alike the
-tasks are by RSA, measured on the single-task networks of seed 0.
+tasks are by RSA, measured on the single-task networks of seed 0. What a seed adds to the gains of
+all trees alike is taken off there: it comes from the few networks that the seed's trees are
+compared with, a search trains all its trees with one seed, and rows of several seeds that stand
+in for one another would mix it in as noise that no search meets. Metrics stay as they were.
 """
 
 import csv
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import replace
 from multiprocessing import get_context
 from multiprocessing.queues import Queue
 from pathlib import Path
+from statistics import fmean
 from typing import Annotated, Any
 
 import torch
@@ -132,13 +136,33 @@ def append(path: Path, added: dict[str, Any]) -> None:
         writer.writerow(added)
 
 
+def without_what_seeds_add(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Rows in which every gain has the same mean over the trees of each seed.
+
+    Args:
+        rows: Of the same trees with every seed.
+    """
+    gains = [column for column in rows[0] if column.startswith(("score:", "delta:"))]
+    added: dict[tuple[str, str], float] = {}
+    for column in gains:
+        overall = fmean(float(row[column]) for row in rows)
+        for seed in {row["seed"] for row in rows}:
+            of_seed = fmean(float(row[column]) for row in rows if row["seed"] == seed)
+            added[column, seed] = of_seed - overall
+    return [
+        {**row, **{column: float(row[column]) - added[column, row["seed"]] for column in gains}}
+        for row in rows
+    ]
+
+
 def publish(path: Path, by_seed: Mapping[int, Trainings]) -> None:
     """Write a finished table in order where the others are, and the affinity beside it."""
     left = list(missing(by_seed, {(row["tree"], row["seed"]) for row in rows_of(path)}))
     if left:
         raise typer.BadParameter(f"{path} lacks {len(left)} trainings; train them first")
     order = [str(tree) for tree in by_seed[0].checked.space.space]
-    rows = sorted(rows_of(path), key=lambda row: (int(row["seed"]), order.index(row["tree"])))
+    rows = without_what_seeds_add(rows_of(path))
+    rows.sort(key=lambda row: (int(row["seed"]), order.index(row["tree"])))
     with (FOLDER / path.name).open("w", newline="") as file:
         writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
         writer.writeheader()
