@@ -83,6 +83,43 @@ def task(number: int, **changes: Any) -> dict[str, Any]:  # noqa: ANN401
         (tiny(space="scnes"), "space", "did you mean 'scenes'"),
         (tiny(sampler={"name": "tp"}), "sampler", "did you mean 'tpe'"),
         (tiny(sampler={"name": "tpe", "args": {"n": 3}}), "sampler", "it takes n_startup_trials"),
+        (
+            tiny(sampler={"name": "evolution", "args": {"population": "ten"}}),
+            "sampler",
+            "population: Input should be a valid integer, not 'ten'",
+        ),
+        (
+            tiny(trial={"balancing": {"name": "gradnorm", "args": {"alpha": "much"}}}),
+            "trial.balancing",
+            "alpha: Input should be a valid number, not 'much'",
+        ),
+        (
+            tiny(trial={"balancing": {"name": "gradnorm", "args": {"alpha": -1.0}}}),
+            "trial.balancing",
+            "gradnorm needs alpha >= 0",
+        ),
+        (
+            in_space(
+                backbone={"name": "resnet", "args": {"channels": [8, 8], "strides": [1.5, 1]}}
+            ),
+            "space.backbone",
+            "strides: Input should be a valid integer, not 1.5",
+        ),
+        (
+            in_space(dataset={"name": "scenes", "args": {"train": float("nan"), "size": 16}}),
+            "space.dataset",
+            "needs probe, seed",
+        ),
+        (
+            in_space(
+                dataset={
+                    "name": "scenes",
+                    "args": {**TINY["space"]["dataset"]["args"], "train": float("inf")},
+                }
+            ),
+            "space.dataset",
+            "train: numbers are finite, not inf",
+        ),
         (in_space(backbone={"name": "alexnet"}), "space.backbone", "no backbone 'alexnet'"),
         (in_space(backbone={"name": "resnet"}), "space.backbone", "needs channels"),
         (
@@ -112,7 +149,7 @@ def task(number: int, **changes: Any) -> dict[str, Any]:  # noqa: ANN401
             "no tree of 3 tasks keeps to all limits",
         ),
         (in_space(tasks=TINY["space"]["tasks"][:1]), "space.tasks", "the space is empty"),
-        (in_space(tasks=[]), "space.tasks", "at least 1 item"),
+        (in_space(tasks=[]), "space.tasks", "at least 1 must be given"),
         (
             tiny(constraints=[{"metric": "parameters", "max": 10}]),
             "constraints.0.max",
@@ -125,10 +162,10 @@ def task(number: int, **changes: Any) -> dict[str, Any]:  # noqa: ANN401
         ),
         (tiny(trees=["depth+seg > depth+seg"]), "trees.0", "not in the space of 2 stages"),
         (tiny(objectives=[{"metric": "delta", "direction": "minimize"}]), "objectives.0", "is max"),
-        (tiny(objectives=[]), "objectives", "at least 1 item"),
+        (tiny(objectives=[]), "objectives", "at least 1 must be given"),
         (tiny(affinity={"measures": ["rsb"]}), "affinity", "did you mean 'rsa'"),
         (tiny(affinity={"measures": ["rsa", "rsa"]}), "affinity", "named twice: rsa, rsa"),
-        (tiny(affinity={"measures": []}), "affinity.measures", "at least 1 item"),
+        (tiny(affinity={"measures": []}), "affinity.measures", "at least 1 must be given"),
         (
             in_space(
                 dataset={"name": "scenes", "args": {**TINY["space"]["dataset"]["args"], "probe": 2}}
@@ -167,4 +204,8 @@ def test_a_name_that_is_not_there_is_answered_with_those_that_are():
 @pytest.mark.parametrize("content", ["", "3", "- a", "text"])
 def test_what_is_no_mapping_is_refused(tmp_path: Path, content: str):
     (tmp_path / "job.yaml").write_text(content)
-    assert "job.yaml:1: the whole" in faults(tmp_path / "job.yaml")
+    assert "job.yaml:1: the whole: keys with values belong here" in faults(tmp_path / "job.yaml")
+
+
+def test_a_name_alone_stands_for_a_component_without_arguments():
+    assert read_job(tiny(sampler="tree_gp")) == read_job(tiny(sampler={"name": "tree_gp"}))

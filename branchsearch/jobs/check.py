@@ -20,6 +20,7 @@ from branchsearch.jobs.training import (
     Inherited,
     Training,
     build_backbone,
+    build_balancing,
     build_heads,
     code_version,
 )
@@ -215,6 +216,7 @@ def _checked_job(spec: JobSpec) -> CheckedJob:
             raise _Misfit(("trees", number), str(error)) from None
     job = CheckedJob(spec, space, tuple(first), *_checked_tuned(spec, space))
     _check_sampler(job)
+    _check_balancing(spec, space)
     return job
 
 
@@ -273,9 +275,18 @@ def _check_sampler(job: CheckedJob) -> None:
     unknown = np.zeros((space.space.stages, tasks, tasks))
     problem = Problem(space.space, space.costs, spec.upper_bounds, unknown, job.tuned)
     try:
-        catalog.find("sampler", spec.sampler.name)(problem, **spec.sampler.args)
+        catalog.find("sampler", spec.sampler.name)(problem, **spec.sampler.args)(0)
     except (ValueError, TypeError) as error:
-        raise _Misfit(("sampler", "name"), str(error)) from None
+        raise _Misfit(("sampler",), str(error)) from None
+
+
+def _check_balancing(spec: JobSpec, space: CheckedSpace) -> None:
+    """See that the balancing can be made, before a training asks for it."""
+    weights = {task.name: task.weight for task in space.tasks}
+    try:
+        build_balancing(_pair(spec.trial.balancing), weights)
+    except (ValueError, TypeError) as error:
+        raise _Misfit(("trial", "balancing"), str(error)) from None
 
 
 def _check_budget(spec: JobSpec, space: CheckedSpace) -> None:
@@ -333,7 +344,12 @@ def _checked_space(spec: SpaceSpec) -> CheckedSpace:
     heads, (height, width) = build_heads(backbone, tasks), collection.image_size
     try:
         costs = cost_table(backbone.modules, heads, (height, width))
-    except (AssertionError, RuntimeError) as error:  # what torch and timm say of a size
+    except (
+        AssertionError,
+        RuntimeError,
+        TypeError,
+        ValueError,
+    ) as error:  # torch's and timm's words
         raise _Misfit(
             ("backbone",), f"it does not take images of {height}x{width} pixels: {error}"
         ) from error

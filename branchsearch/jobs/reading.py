@@ -159,8 +159,13 @@ def _message(kind: type[BaseModel], fault: Mapping[str, Any]) -> str:
         return f"{dotted}: unknown key{meant}"
     if fault["type"] == "missing":
         return f"{dotted}: missing"
-    message = fault["msg"].removeprefix("Value error, ")
     given = fault.get("input")
+    if fault["type"] in ("model_type", "dict_type"):
+        stands = "nothing" if given is None else repr(given)
+        return f"{dotted}: keys with values belong here, and {stands} stands there"
+    if fault["type"] == "too_short":
+        return f"{dotted}: at least {fault['ctx']['min_length']} must be given"
+    message = fault["msg"].removeprefix("Value error, ")
     shown = f", not {given!r}" if isinstance(given, (str, int, float)) else ""
     return f"{dotted}: {message}{'' if fault['type'] == 'value_error' else shown}"
 

@@ -1,6 +1,7 @@
 """What a job asks for, as checked values; ``branchsearch.jobs.reading`` makes them from text."""
 
 import inspect
+import json
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal, Self
 
@@ -11,6 +12,9 @@ from pydantic import (
     ConfigDict,
     Field,
     PositiveFloat,
+    PydanticSchemaGenerationError,
+    TypeAdapter,
+    ValidationError,
     model_validator,
 )
 
@@ -50,7 +54,7 @@ def _known(kind: str, given: Sequence[str]) -> AfterValidator:
             found = catalog.find(kind, component.name)
         except ImportError as error:  # an extra that is not installed; it says which
             raise ValueError(f"{kind} {component.name!r}: {error}") from None
-        signature = inspect.signature(found)
+        signature = inspect.signature(found, eval_str=True)
         takes = {
             name: parameter
             for name, parameter in signature.parameters.items()
@@ -64,9 +68,37 @@ def _known(kind: str, given: Sequence[str]) -> AfterValidator:
         needed = {name for name, p in takes.items() if p.default is p.empty}
         if missing := sorted(needed - component.args.keys()):
             raise ValueError(f"{kind} {component.name!r} needs {', '.join(missing)}")
+        for name, value in component.args.items():
+            if fault := _misfit(value, takes[name].annotation):
+                raise ValueError(f"{kind} {component.name!r}: {name}: {fault}")
         return component
 
     return AfterValidator(check)
+
+
+def _misfit(value: Any, annotation: Any) -> str | None:  # noqa: ANN401  # any YAML value, any type
+    """What is wrong with a value for a parameter; None where nothing is, or the type says nothing.
+
+    As JSON: in that a list may stand for a tuple and an integer for a float, and nothing else is
+    taken for what it is not.
+    """
+    if annotation is inspect.Parameter.empty:
+        return None
+    try:
+        expected: TypeAdapter[Any] = TypeAdapter(annotation)
+    except PydanticSchemaGenerationError:
+        return None  # a type of its own, which no text can be checked against
+    try:
+        expected.validate_json(json.dumps(value, allow_nan=False), strict=True)
+    except ValidationError as invalid:
+        faults = invalid.errors(include_url=False)  # of a union, one for each of its types
+        wanted = " or ".join(dict.fromkeys(fault["msg"] for fault in faults))
+        return f"{wanted}, not {faults[-1]['input']!r}"
+    except ValueError:
+        return f"numbers are finite, not {value!r}"
+    except TypeError:
+        return f"holds what is neither number, text, list nor mapping: {value!r}"
+    return None
 
 
 def _by_name(given: Any) -> Any:  # noqa: ANN401  # any YAML value
@@ -149,8 +181,12 @@ class LimitsSpec(_Spec):
 class SpaceSpec(_Spec):
     """What is searched: images, tasks, a backbone and the trees that may be built."""
 
-    dataset: Annotated[Component, _known("dataset", [])] = Field(description="images and labels")
-    backbone: Annotated[Component, _known("backbone", [])] = Field(description="the stages")
+    dataset: Annotated[Component, BeforeValidator(_by_name), _known("dataset", [])] = Field(
+        description="images and labels: name and args"
+    )
+    backbone: Annotated[Component, BeforeValidator(_by_name), _known("backbone", [])] = Field(
+        description="the stages: a name, or name and args"
+    )
     tasks: tuple[TaskSpec, ...] = Field(min_length=1, description="what is predicted")
     may_split: tuple[bool, ...] | None = Field(
         default=None,
@@ -431,8 +467,11 @@ class JobSpec(_Spec):
     constraints: tuple[Constraint, ...] = Field(
         default=(), description="upper bounds on costs, at most one of each"
     )
-    sampler: Annotated[Component, _known("sampler", ["problem"])] = Field(
-        default=Component(name="tpe"), description="what proposes the next tree"
+    sampler: Annotated[Component, BeforeValidator(_by_name), _known("sampler", ["problem"])] = (
+        Field(
+            default=Component(name="tpe"),
+            description="what proposes the next tree: a name, or name and args",
+        )
     )
     trees: tuple[str, ...] = Field(
         default=(), description="trees to try first, as in: a+b+c > a+b,c > a,b,c"
