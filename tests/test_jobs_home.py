@@ -31,6 +31,15 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path, place: str):
         Home(tmp_path / place).store  # noqa: B018  # opened on first use
 
 
+@pytest.mark.parametrize("name", ["what?", "50%20", "a#b", "mode=memory", "a b"])
+def test_a_home_may_have_any_name(tmp_path: Path, name: str):
+    home = Home(tmp_path / name)
+    job = home.store.submit(read_job(TINY))
+    assert home.study(job).study_name == job.id
+    assert (tmp_path / name / "branchsearch.db").is_file()
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
 def test_a_study_is_named_after_its_job_and_opened_again(tmp_path: Path):
     home = Home(tmp_path)
     job = home.store.submit(read_job(TINY))

@@ -13,7 +13,7 @@ import pytest
 import ray
 import torch
 
-from branchsearch.search.engine import Engine, FolderNotShared, Interrupted
+from branchsearch.search.engine import Engine, FolderNotShared, Interrupted, TooFewResources
 from branchsearch.search.failure import Failure
 from branchsearch.search.source import TrainingFailed, Work
 
@@ -156,6 +156,13 @@ class Heard:
 def test_nothing_to_run_starts_no_ray():
     with Engine(workers=2, cpus=1, gpus=0, retries=0) as idle:
         assert idle.run_all([], train) == {}
+        assert not ray.is_initialized()
+
+
+def test_a_training_that_no_machine_can_take_is_not_waited_for():
+    with Engine(workers=1, cpus=1, gpus=64, retries=0) as short:
+        with pytest.raises(TooFewResources, match=r"resources\.num_gpus: a training asks for 64"):
+            short.run_all([work("a")], train)
         assert not ray.is_initialized()
 
 

@@ -37,9 +37,10 @@ EXIT_CODES: Mapping[str, int] = {
     "branchsearch.export.folder:FolderExists": 5,
     "branchsearch.jobs.home:HomeUnusable": 6,
     "optuna.exceptions:StorageInternalError": 6,
-    "sqlalchemy.exc:OperationalError": 6,
+    "sqlalchemy.exc:DatabaseError": 6,
     "branchsearch.search.engine:ClusterLost": 1,
     "branchsearch.search.engine:FolderNotShared": 6,
+    "branchsearch.search.engine:TooFewResources": 2,
     "branchsearch.search.engine:Interrupted": 130,
     "builtins:OSError": 1,
 }

@@ -9,7 +9,7 @@ from filelock import FileLock, Timeout
 from optuna.study import Study
 
 from branchsearch.jobs.job import Job, JobIsRunning
-from branchsearch.jobs.store import JobStore
+from branchsearch.jobs.store import JobStore, sqlite_url
 from branchsearch.jobs.study import open_study
 
 
@@ -46,7 +46,7 @@ class Home:
     @property
     def database(self) -> str:
         """The URL of the database that holds jobs and Optuna's studies."""
-        return f"sqlite:///{self.root / 'branchsearch.db'}"
+        return sqlite_url(self.root / "branchsearch.db")
 
     def exists(self) -> bool:
         """Whether anything was ever kept here."""

@@ -330,7 +330,10 @@ def _in_words(end: End, budget: Budget) -> str:
         case End.SPACE_EXHAUSTED:
             return "every tree that is allowed has a trial"
         case End.TOO_MANY_FAILURES:
-            return f"{budget.max_consecutive_failures} trials in a row failed"
+            return (
+                f"{budget.max_consecutive_failures} trials in a row failed; once mended, the same "
+                "command goes on with others"
+            )
         case End.BUDGET_EXHAUSTED | End.DEADLINE:
             return f"budget.max_trials: {budget.max_trials} trained"
 

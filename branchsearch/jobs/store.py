@@ -274,6 +274,11 @@ class JobStore:
             command.upgrade(config, "head")
 
 
+def sqlite_url(path: Path) -> str:
+    """The URL of a database in a file, whatever its path holds: ``?`` and ``%`` mean nothing."""
+    return sa.URL.create("sqlite", database=str(path)).render_as_string()
+
+
 def spec_hash(spec: JobSpec) -> str:
     """SHA-256 of a spec's canonical JSON: equal for equal specs, however they were written."""
     text = json.dumps(spec.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))

@@ -66,6 +66,10 @@ class ClusterLost(RuntimeError):
     """No machine is left to train on; what was finished is kept."""
 
 
+class TooFewResources(RuntimeError):
+    """This machine has not what one training asks for."""
+
+
 class FolderNotShared(RuntimeError):
     """A machine of the cluster does not see the files of the driver."""
 
@@ -136,6 +140,7 @@ class Engine:
             Interrupted: The user asked to stop.
             ClusterLost: Every machine is gone.
             FolderNotShared: A machine does not see the driver's files.
+            TooFewResources: This machine has not the GPUs of a training.
         """
         listed = Listed(works, ended)
         self.run(listed, train)
@@ -156,6 +161,7 @@ class Engine:
                 source has not heard of that.
             ClusterLost: Every machine is gone.
             FolderNotShared: A machine does not see the driver's files; as for an interrupt.
+            TooFewResources: This machine has not the GPUs of a training.
         """
         if source.finished:
             return
@@ -223,6 +229,18 @@ class Engine:
             logging_level=logging.ERROR,
         )
         self._started = True
+        if self._address is None:  # a cluster may grow when it is asked
+            self._check_gpus()
+
+    def _check_gpus(self) -> None:
+        """See that this machine has the GPUs of a training: Tune would wait for them for ever."""
+        there_are = ray.cluster_resources().get("GPU", 0)  # type: ignore[no-untyped-call]  # Ray's
+        if there_are < self._gpus:
+            self._stop()
+            raise TooFewResources(
+                f"resources.num_gpus: a training asks for {self._gpus:g} GPUs, and this machine "
+                f"has {there_are:g}"
+            )
 
     def _stop(self) -> None:
         if self._started:

@@ -67,7 +67,8 @@ class StudyTrials:
         gains: From the tasks' metrics to their gains, percent; delta is the mean of these.
         first: Trees to try before the sampler is asked, with the job's own choices.
         trials: How many trials to train.
-        failures: After so many failed trials in a row the search ends.
+        failures: After so many failed trials in a row the search ends; those of an earlier start
+            do not count, else what ended by them could never go on.
         used_up: Why no other trial may begin, if so; asked again and again. Trials that train
             are trained to their end.
         seed: Of every random draw, together with the number of trials so far.
@@ -103,6 +104,7 @@ class StudyTrials:
         self._curves: dict[str, list[float]] = {}
         self._by_task: dict[str, dict[str, list[float]]] = {}
         self._exhausted = False
+        self._earlier = len(study.get_trials(deepcopy=False))
         self._reconcile()
         self._enqueue(first)
 
@@ -111,10 +113,9 @@ class StudyTrials:
         """Why the search is over; None while it is not."""
         if self._live:
             return None
-        ended = self._ended()
-        if sum(outcome.counts for outcome in ended) >= self._trials:
+        if self._counted() >= self._trials:
             return End.BUDGET_EXHAUSTED
-        if self._too_many_failures(ended):
+        if self._too_many_failures():
             return End.TOO_MANY_FAILURES
         return End.SPACE_EXHAUSTED if self._exhausted else self._used_up()
 
@@ -125,10 +126,8 @@ class StudyTrials:
 
     def next(self) -> Work | None:
         """Ask for a tree that is to be trained."""
-        ended = self._ended()
-        counted = sum(outcome.counts for outcome in ended)
-        enough = counted + len(self._live) >= self._trials
-        if enough or self._exhausted or self._too_many_failures(ended) or self._used_up():
+        enough = self._counted() + len(self._live) >= self._trials
+        if enough or self._exhausted or self._too_many_failures() or self._used_up():
             return None
         while (asked := self._ask()) is not None:
             trial, candidate = asked
@@ -268,12 +267,13 @@ class StudyTrials:
         self._told(told)
         self._changed()
 
-    def _ended(self) -> list[Outcome]:
-        """The trials that count or have failed of themselves, in order."""
-        outcomes = [outcome_of(trial) for trial in self._study.get_trials(deepcopy=False)]
-        return [outcome for outcome in outcomes if outcome.counts or outcome.failed]
+    def _counted(self) -> int:
+        return sum(outcome_of(t).counts for t in self._study.get_trials(deepcopy=False))
 
-    def _too_many_failures(self, ended: Sequence[Outcome]) -> bool:
+    def _too_many_failures(self) -> bool:
+        """Whether this start has seen so many in a row, not counting what was set aside."""
+        now = map(outcome_of, self._study.get_trials(deepcopy=False)[self._earlier :])
+        ended = [outcome for outcome in now if outcome.counts or outcome.failed]
         return len(ended) >= self._failures and not any(o.counts for o in ended[-self._failures :])
 
     def _other_curves(self, *, but: int) -> list[Sequence[float]]:
