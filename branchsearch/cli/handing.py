@@ -1,6 +1,6 @@
 """Commands that hand out what a job has found."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -162,7 +162,8 @@ def compare(
         from branchsearch.report.comparison import write_comparison
 
         write_comparison(found, figure)
-    show(found if output is Output.JSON else [_row(one) for one in found], output)
+    tasks = list(dict.fromkeys(task for one in found for task in one["metrics"]))
+    show(found if output is Output.JSON else [_row(one, tasks) for one in found], output)
 
 
 def _candidate(name: str, home: Path) -> "Candidate":
@@ -178,12 +179,12 @@ def _candidate(name: str, home: Path) -> "Candidate":
     return of_job(name, Trainings(seen.checked, opened.root), seen, int(trial) if trial else None)
 
 
-def _row(one: Mapping[str, Any]) -> dict[str, Any]:
-    """A network on one line."""
+def _row(one: Mapping[str, Any], tasks: Sequence[str]) -> dict[str, Any]:
+    """A network on one line, with a column for every task that one of the networks serves."""
     return {
         "network": one["name"],
         "measured_on": one["measured_on"],
-        **{task: _with_spread(metric) for task, metric in one["metrics"].items()},
+        **{task: _with_spread(one["metrics"].get(task)) for task in tasks},
         "delta_percent": _with_spread(one["delta"]),
         "parameters": one["parameters"],
         "multiply_adds": one["multiply_adds"],

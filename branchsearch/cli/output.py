@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 import typer
@@ -13,7 +14,7 @@ from branchsearch.cli.options import Output
 
 
 def show(value: Any, output: Output) -> None:  # noqa: ANN401  # any JSON
-    """Print rows (mappings with equal keys) or one mapping."""
+    """Print rows or one mapping; where a row lacks what another has, a table shows a dash."""
     if output is Output.JSON:
         typer.echo(json.dumps(value, indent=2, default=str))
     elif isinstance(value, Mapping):
@@ -42,11 +43,12 @@ def _facts(value: Mapping[str, Any]) -> Table:
 def _rows(rows: Iterable[Mapping[str, Any]]) -> Table:
     rows = list(rows)
     table = Table(box=None, pad_edge=False, header_style="dim")
-    for name in rows[0] if rows else ["nothing"]:
-        numeric = any(isinstance(row[name], (int, float)) for row in rows)
+    columns = list(dict.fromkeys(chain.from_iterable(rows))) or ["nothing"]
+    for name in columns:
+        numeric = any(isinstance(row.get(name), (int, float)) for row in rows)
         table.add_column(name.replace("_", " "), justify="right" if numeric else "left")
     for row in rows:
-        table.add_row(*(Text(_cell(entry)) for entry in row.values()))
+        table.add_row(*(Text(_cell(row.get(name))) for name in columns))
     return table
 
 

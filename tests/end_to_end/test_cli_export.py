@@ -57,6 +57,8 @@ def test_some_tasks_are_served_with_integers_and_what_that_costs_is_said(
     assert graph["metrics"]["float32"].keys() == graph["metrics"]["int8"].keys() == {"depth", "seg"}
     assert not (to / "model.onnx").exists()
     assert "What 8-bit integers cost" in (to / "README.md").read_text()
+    header, slice_, all_ = program("compare", to, result.export).stdout.splitlines()
+    assert ("normals" in header, "-" in slice_.split(), "-" in all_.split()) == (True, True, False)
 
 
 def test_an_export_is_verified_compared_and_brought_back(
