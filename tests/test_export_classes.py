@@ -1,6 +1,8 @@
 import importlib
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -99,15 +101,20 @@ class Part2:
 '''
 
 
+@contextmanager
+def module(name: str, source: str, folder: Path) -> Iterator[ModuleType]:
+    """Somebody else's, on the path."""
+    (folder / f"{name}.py").write_text(source)
+    sys.path.insert(0, str(folder))
+    yield importlib.import_module(name)
+    sys.path.remove(str(folder))
+    del sys.modules[name]
+
+
 @pytest.fixture(scope="module")
 def plugin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ModuleType]:
-    """A package of somebody else, on the path."""
-    folder = tmp_path_factory.mktemp("plugin")
-    (folder / "export_plugin.py").write_text(PLUGIN)
-    sys.path.insert(0, str(folder))
-    yield importlib.import_module("export_plugin")
-    sys.path.remove(str(folder))
-    del sys.modules["export_plugin"]
+    with module("export_plugin", PLUGIN, tmp_path_factory.mktemp("plugin")) as found:
+        yield found
 
 
 def test_a_class_brings_what_it_builds_upon_and_nothing_else(plugin: ModuleType):
@@ -161,6 +168,25 @@ def test_two_things_of_one_name_are_refused(plugin: ModuleType):
         NotExportable, match=r"'Part' is export_plugin\.Part and also the file's own"
     ):
         excerpt([plugin.Whole], {"Part": "the file's own"})
+
+
+def test_one_class_may_come_from_two_files(plugin: ModuleType, tmp_path: Path):
+    with module("export_plugin_again", PLUGIN, tmp_path) as again:
+        assert excerpt([plugin.Whole, again.Part], {}) == excerpt([plugin.Whole], {})
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new"),
+    [("Part", "channels, 1)", "channels, 3)"), ("SCALE", "= math.pi", "= math.e")],
+)
+def test_two_classes_of_one_name_that_differ_or_use_what_differs_are_refused(
+    name: str, old: str, new: str, plugin: ModuleType, tmp_path: Path
+):
+    with (
+        module(f"export_plugin_{name}", PLUGIN.replace(old, new), tmp_path) as other,
+        pytest.raises(NotExportable, match=rf"Part: '{name}' is .*_{name}\.{name} and also"),
+    ):
+        excerpt([plugin.Whole, other.Part], {})
 
 
 def test_a_stage_of_torch_itself_is_refused():

@@ -14,6 +14,7 @@ from branchsearch.export.source import model_source
 from branchsearch.model.heads import DenseHead
 from branchsearch.tree import Tree
 from tests.generators import trees
+from tests.tasks import task_of
 from tests.test_export_folder import exported
 from tests.test_export_source import FOUR_TASKS, MEAN, SIZE, STD, network_of, promise_of, tasks_of
 
@@ -67,13 +68,16 @@ def test_a_new_task_goes_along_and_changes_nothing_for_the_others(tree: Tree, da
     # before, between and behind the others by name: branches are numbered by it
     new = data.draw(st.sampled_from(["AAA", "c", "zzz"]))
     network = network_of(tree)
-    head = DenseHead(4 + len(tree.branches) - 1, 2)
-    larger = extended(network, new, head, beside=beside, shared=shared)
+    small = Imported(network, tuple(tasks_of(tree)), SIZE, MEAN, STD, described={})
+    head = DenseHead(4 + len(tree.branches) - 1, 1)
+    found = extended(small, task_of("edges", name=new), head, beside=beside, shared=shared)
+    larger = found.network
+    assert [task.name for task in found.tasks] == list(larger.tree.tasks)
     images = torch.rand(2, 3, *SIZE)
     with torch.no_grad():
         before, after = network(images), larger(images)
     assert after.keys() == {*before, new}
-    assert after[new].shape == (2, 2, *SIZE)
+    assert after[new].shape == (2, 1, *SIZE)
     for task, predicted in before.items():
         torch.testing.assert_close(after[task], predicted, rtol=0, atol=0)
     names = larger.tree.tasks
@@ -85,6 +89,9 @@ def test_a_new_task_goes_along_and_changes_nothing_for_the_others(tree: Tree, da
 @pytest.mark.parametrize(
     ("task", "beside", "shared"), [("seg", "depth", 1), ("new", "sky", 1), ("new", "depth", 4)]
 )
-def test_what_cannot_be_put_beside_is_refused(task: str, beside: str, shared: int):
+def test_what_cannot_be_put_beside_is_refused(
+    task: str, beside: str, shared: int, imported: Imported
+):
+    new, head = task_of("edges", name=task), DenseHead(6, 1)
     with pytest.raises(ValueError, match="cannot put"):
-        extended(network_of(FOUR_TASKS), task, DenseHead(6, 1), beside=beside, shared=shared)
+        extended(imported, new, head, beside=beside, shared=shared)

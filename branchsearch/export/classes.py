@@ -74,7 +74,7 @@ def excerpt(
 
     Raises:
         NotExportable: A class has no source, or needs what an exported file may not import; or two
-            different things go by one name.
+            things of different source go by one name.
     """
     gathered = _Gathered(dict(reserved), allowed)
     for cls in classes:
@@ -167,6 +167,10 @@ class _Gathered:
         found = statements[name]
         origin = f"{module}.{name}" if isinstance(found, str) else found.origin
         known = self.origins.setdefault(name, origin)
+        if known != origin and self.definitions.get(name) == found:
+            # a class of ours beside the same one of an export that was brought back
+            self._add_used(module, name, found, wanted_by)
+            return
         if known != origin:
             raise NotExportable(f"cannot export {wanted_by}: {name!r} is {origin} and also {known}")
         if isinstance(found, Import):
@@ -180,10 +184,13 @@ class _Gathered:
             self._add_definition(module, name, found, wanted_by)
 
     def _add_definition(self, module: str, name: str, source: str, wanted_by: str) -> None:
+        self._add_used(module, name, source, wanted_by)
+        self.definitions[name] = source
+
+    def _add_used(self, module: str, name: str, source: str, wanted_by: str) -> None:
         for used in _names_used(source):
             if used != name:
                 self.add(module, used, wanted_by=wanted_by)
-        self.definitions[name] = source
 
 
 @cache

@@ -5,7 +5,7 @@ import linecache
 import sys
 from collections.abc import Mapping
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -32,7 +32,7 @@ class Imported:
         size: Height and width of the images it was trained on, in pixels.
         mean: Of their colours (R, G, B), in [0, 1].
         std: Their standard deviation, in [0, 1].
-        described: All of ``model.json``.
+        described: All of ``model.json``, of the folder that it comes from.
     """
 
     network: BranchedNetwork
@@ -75,28 +75,41 @@ def load_export(folder: Path) -> Imported:
 
 
 def extended(
-    network: BranchedNetwork, task: str, head: nn.Module, *, beside: str, shared: int
-) -> BranchedNetwork:
+    imported: Imported, task: Task, head: nn.Module, *, beside: str, shared: int
+) -> Imported:
     """Give a network one more task, to be trained from what it has learnt.
 
     Args:
-        network: Not changed.
-        task: The new one's name.
+        imported: Not changed.
+        task: The new one.
         head: From features to its prediction; copied.
         beside: The task whose branches the new one goes along, and whose weights its own branches
             start from.
         shared: For how many stages; from there it has branches of its own.
 
+    Returns:
+        The larger network with all its tasks, and the rest as it was.
+
     Raises:
-        ValueError: There is no task ``beside``, there is one called ``task``, or not so many
+        ValueError: There is no task ``beside``, there is one called as the new one, or not so many
             stages.
     """
-    tree = network.tree
-    if beside not in tree.tasks or task in tree.tasks or not 0 <= shared <= len(tree.branches):
+    tree = imported.network.tree
+    fits = 0 <= shared <= len(tree.branches)
+    if beside not in tree.tasks or task.name in tree.tasks or not fits:
         raise ValueError(
-            f"cannot put {task!r} beside {beside!r} for {shared} of {len(tree.branches)} stages: "
-            f"the tasks are {', '.join(tree.tasks)}"
+            f"cannot put {task.name!r} beside {beside!r} for {shared} of {len(tree.branches)} "
+            f"stages: the tasks are {', '.join(tree.tasks)}"
         )
+    network = _with_head(imported.network, task.name, head, beside=beside, shared=shared)
+    tasks = {one.name: one for one in (*imported.tasks, task)}
+    return replace(imported, network=network, tasks=tuple(tasks[n] for n in network.tree.tasks))
+
+
+def _with_head(
+    network: BranchedNetwork, task: str, head: nn.Module, *, beside: str, shared: int
+) -> BranchedNetwork:
+    tree = network.tree
     column = tree.tasks.index(beside)
     rows = [
         [*row, row[column] if stage < shared else len(set(row))]

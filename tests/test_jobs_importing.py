@@ -1,0 +1,71 @@
+"""An exported network brought back, extended, trained further and handed out: one for all tests."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from branchsearch.backbones.resnet import resnet
+from branchsearch.export.folder import export
+from branchsearch.export.loading import Imported, extended, load_export
+from branchsearch.jobs.check import check_space
+from branchsearch.jobs.importing import bring_back, retrain
+from branchsearch.jobs.reading import read_space
+from branchsearch.jobs.training import build_heads
+from branchsearch.model.branched import BranchedNetwork
+from branchsearch.model.heads import DenseHead
+from branchsearch.tree import Tree
+from tests.end_to_end.test_cli import written
+from tests.specs import TINY
+
+TREE = Tree.parse("depth+normals > depth,normals")
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the images are kept."""
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(scope="module")
+def space(root: Path) -> Path:
+    return written(root / "space.yaml", TINY["space"])
+
+
+@pytest.fixture(scope="module")
+def folder(root: Path, space: Path) -> Path:
+    """An untrained network of two of the space's three tasks."""
+    tasks = tuple(task for task in check_space(read_space(space)).tasks if task.name != "seg")
+    backbone = resnet(channels=[4, 6], strides=[2, 1])
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = BranchedNetwork(TREE, backbone.modules, build_heads(backbone, tasks))
+    return export(
+        root / "net",
+        network=network,
+        tasks=tasks,
+        size=(16, 16),
+        mean=(0.5, 0.5, 0.5),
+        std=(0.25, 0.25, 0.25),
+        facts={"provenance": {"job": "01J"}},
+    )
+
+
+def trained(imported: Imported, space: Path, to: Path, root: Path) -> dict[str, float]:
+    """Trained further, for one epoch."""
+    return retrain(imported, space, to, root=root, epochs=1, seed=0, threads=1, device="cpu")
+
+
+def test_a_network_with_one_more_task_is_trained_and_exported(
+    folder: Path, space: Path, root: Path, tmp_path: Path
+):
+    (seg,) = (task for task in check_space(read_space(space)).tasks if task.name == "seg")
+    larger = extended(bring_back(folder), seg, DenseHead(6, 4), beside="depth", shared=1)
+    judged = trained(larger, space, tmp_path / "net", root)
+    assert judged.keys() == {"depth", "normals", "seg"}
+    again = load_export(tmp_path / "net")
+    assert str(again.network.tree) == "depth+normals+seg > depth,normals,seg"
+    assert [task.name for task in again.tasks] == ["depth", "normals", "seg"]
+    before, after = larger.network.state_dict(), again.network.state_dict()
+    weights = {name for name, _ in larger.network.named_parameters()}
+    assert not any(torch.equal(before[name], after[name]) for name in weights)
