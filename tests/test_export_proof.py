@@ -2,13 +2,14 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import safetensors.torch
 import torch
 
-from branchsearch.export import proof
+from branchsearch.export import _prove, proof
 from branchsearch.export.description import describe, promised
 from branchsearch.export.learning import UNKNOWN
 from branchsearch.export.promise import Promise
@@ -16,7 +17,9 @@ from branchsearch.export.proof import ProofFailed, prove, question
 from branchsearch.model.branched import BranchedNetwork
 from branchsearch.space.cost import Cost
 from branchsearch.tree import Tree
-from tests.test_export_source import FOUR_TASKS, network_of, promise_of, written
+from tests.backbones import Example
+from tests.test_export_backbones import network_of as of_backbone
+from tests.test_export_source import FOUR_TASKS, images, network_of, promise_of, written
 
 TREE = Tree.parse("depth+edges+seg > depth+seg,edges")
 
@@ -122,6 +125,10 @@ def _cut_the_gradients(folder: Path) -> None:
     edit(folder, "size)", "size).detach().requires_grad_()")
 
 
+def _turn_the_gradients(folder: Path) -> None:
+    edit(folder, "interpolate(logits,", "interpolate(2 * logits.detach() - logits,")
+
+
 def _need_branchsearch(folder: Path) -> None:
     edit(folder, "import torch\n", "import torch\nimport branchsearch.tree\n")
 
@@ -140,6 +147,7 @@ def _loop(folder: Path) -> None:
         (_normalise_otherwise, "the outputs differ"),
         (_mix_the_images_of_a_batch, "5 images: the outputs differ"),
         (_cut_the_gradients, "lowers the loss"),
+        (_turn_the_gradients, "lowers the loss"),
         (_need_branchsearch, "must do without branchsearch"),
     ],
 )
@@ -149,6 +157,15 @@ def test_a_folder_that_was_tampered_with_is_not_proven(
     tamper(folder)
     with pytest.raises(ProofFailed, match=reason):
         proven(folder, work)
+
+
+@pytest.mark.parametrize("name", ["resnet18", "resnet34", "resnet50"])
+def test_a_network_of_many_layers_is_seen_to_learn(name: str):
+    torch.manual_seed(0)
+    network = of_backbone(Example(name).build())
+    model = SimpleNamespace(prepare=lambda images: images / 128 - 1)
+    measured = _prove._learns(model, network, images(5))
+    assert measured["loss_after"] < measured["loss_before"]
 
 
 @pytest.mark.parametrize("name", ["parameters", "multiply_adds"])
