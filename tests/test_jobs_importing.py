@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from branchsearch.backbones.resnet import resnet
-from branchsearch.export.folder import export
+from branchsearch.export.folder import FolderExists, export
 from branchsearch.export.loading import Imported, extended, load_export
+from branchsearch.jobs import importing
 from branchsearch.jobs.check import check_space
 from branchsearch.jobs.importing import bring_back, retrain
 from branchsearch.jobs.reading import read_space
@@ -69,3 +70,11 @@ def test_a_network_with_one_more_task_is_trained_and_exported(
     before, after = larger.network.state_dict(), again.network.state_dict()
     weights = {name for name, _ in larger.network.named_parameters()}
     assert not any(torch.equal(before[name], after[name]) for name in weights)
+
+
+def test_a_folder_that_is_there_is_refused_before_anything_is_trained(
+    folder: Path, space: Path, root: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(importing, "fit", None)
+    with pytest.raises(FolderExists, match="net exists"):
+        trained(bring_back(folder), space, folder, root)

@@ -98,7 +98,7 @@ def export(
         OSError: The folder cannot be written there.
     """
     check_formats(formats, calibration)
-    _check_free(to, overwrite)
+    check_free(to, overwrite)
     promise = Promise.of(network, tasks=tasks, size=size, mean=mean, std=std)
     plain_facts, reference = _plain(facts, promise), at_rest(network)
     others = other_sizes(reference, promise.size)
@@ -144,7 +144,12 @@ def export(
     return to
 
 
-def _check_free(to: Path, overwrite: bool) -> None:
+def check_free(to: Path, overwrite: bool) -> None:
+    """See that an export may go somewhere, before the work that leads to it.
+
+    Raises:
+        FolderExists: Something is there that may not be replaced.
+    """
     if not os.path.lexists(to):
         return
     if not overwrite:
@@ -164,7 +169,7 @@ def _check_free(to: Path, overwrite: bool) -> None:
 @contextmanager
 def _aside(to: Path, away: Path, overwrite: bool) -> Iterator[None]:
     """Put an earlier export away while its place is taken; back, if that fails."""
-    _check_free(to, overwrite)  # the proof took a while
+    check_free(to, overwrite)  # the proof took a while
     if not os.path.lexists(to):
         yield
         return

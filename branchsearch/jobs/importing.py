@@ -10,7 +10,7 @@ import torch
 
 from branchsearch import catalog
 from branchsearch.export.checksums import check_sums
-from branchsearch.export.folder import export
+from branchsearch.export.folder import check_free, export
 from branchsearch.export.learning import Learning
 from branchsearch.export.loading import Imported, load_export
 from branchsearch.jobs.check import CheckedSpace, check_space
@@ -65,9 +65,11 @@ def retrain(
         Each task's metric on the test part.
 
     Raises:
+        FolderExists: Something is at ``to``.
         InvalidSpec: The space is none, or has not these tasks or images of this size.
         ProofFailed: As ``branchsearch.export.folder.export``.
     """
+    check_free(to, overwrite=False)  # training takes a while
     checked, tasks = check_space(read_space(space)), imported.tasks
     _check_fits(imported, checked)
     learning = Learning.from_json(imported.described["training"])
