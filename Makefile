@@ -11,7 +11,7 @@ venv: .venv/made
 	touch $@
 
 test: venv
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
 
 check: venv
 	$(BIN)/ruff format --check .

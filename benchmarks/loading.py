@@ -20,7 +20,7 @@ import typer
 from PIL import Image
 from torch import nn
 
-from benchmarks.measure import in_turn, say
+from benchmarks.measure import in_turn, process_mib, say
 from benchmarks.network import ByHand
 from branchsearch.datasets.augmentation import Augmentation, draws
 from branchsearch.datasets.dataset import Dataset
@@ -163,6 +163,9 @@ def measure(kept: Dataset, files: Dataset, device: torch.device, rounds: int, si
         {
             "name": "loading",
             "ratio": ratio,
+            "seconds": min(times[1]),
+            "reference_seconds": min(times[0]),
+            "peak_mib": process_mib(),
             "ratio_files": decoded / stepped,
             "step_images_per_second": stepped,
             "mapped_images_per_second": mapped,

@@ -2,6 +2,7 @@
 
 import gc
 import json
+import resource
 import tempfile
 import time
 from collections.abc import Callable
@@ -58,6 +59,12 @@ def peak_mib(step: Callable[[], None], device: torch.device) -> float:
         held += change
         most = max(most, held)
     return most / MIB
+
+
+def process_mib() -> float:
+    """The most memory in MiB that this process, or one that it has waited for, ever held."""
+    whose = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    return max(resource.getrusage(who).ru_maxrss for who in whose) / 1024
 
 
 def say(lines: list[str], figures: dict[str, str | float | bool]) -> None:

@@ -22,7 +22,7 @@ import typer
 
 from benchmarks import taskgrouping
 from benchmarks.lines import Line, Panel, picture
-from benchmarks.measure import say
+from benchmarks.measure import process_mib, say
 from branchsearch import catalog
 from branchsearch.search.early_stopping import Rule, halving
 from branchsearch.search.learning_curve import learning_curve
@@ -279,6 +279,7 @@ def main(
         text += ratio_rows(ratios)
         figures["ratio"] = float(np.median([middle for middle, _, _ in ratios.values()]))
         figures["reached"] = max(middle for middle, _, _ in ratios.values()) <= 1 / 3
+        figures["seconds"] = seconds_a_search(found, FLAGSHIP)
     for name, of_setting in found.items():
         text += rows(by_name[name], of_setting)
     for path in [] if quick else _trained(tables):
@@ -286,8 +287,13 @@ def main(
     if write:
         whole = [name for name in found if "≤" not in name]
         write_page(text, [panel(by_name[name], found[name]) for name in whole])
-    figures["seconds"] = float(sum(each.seconds.sum() for each in replayed))
+    figures |= {"reference_seconds": seconds_a_search(found, "tpe"), "peak_mib": process_mib()}
     say(text, figures)
+
+
+def seconds_a_search(found: Mapping[str, Mapping[str, Replayed]], name: str) -> float:
+    """How long a sampler takes for a search, the mean over all repeats and settings."""
+    return float(np.mean([of_setting[name].seconds for of_setting in found.values()]))
 
 
 def ratio_rows(ratios: Mapping[str, tuple[float, float, float]]) -> Iterator[str]:

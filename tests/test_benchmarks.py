@@ -5,12 +5,14 @@ from pathlib import Path
 
 import pytest
 
-#: What each gives beside name, ratio, seconds, reference_seconds and peak_mib.
+#: What each gives beside name, ratio, seconds, reference_seconds and peak_mib; ``replay`` and
+#: ``loading`` have tests of their own.
 FIGURES = {
     "affinity": ["products_seconds", "floor"],
     "network": ["memory_ratio", "floor"],
     "export": ["promised", "by_hand_ratio", "floor"],
     "training": ["bfloat16_ratio", "grouped_ratio", "batched_ratio"],
+    "samplers": ["seconds_many"],
     "solver": ["seconds_5x5", "criterion_seconds_5x5"],
 }
 

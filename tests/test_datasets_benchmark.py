@@ -10,5 +10,6 @@ def test_the_benchmark_ends_with_its_figures():
     done = subprocess.run(command, cwd=root, check=True, capture_output=True, text=True)
     figures = json.loads(done.stdout.splitlines()[-1])
     assert figures["name"] == "loading"
-    numbers = ["ratio", "ratio_files", "step_images_per_second", "slowed", "floor"]
+    numbers = ["ratio", "seconds", "reference_seconds", "peak_mib"]
+    numbers += ["ratio_files", "step_images_per_second", "slowed", "floor"]
     assert all(figures[number] > 0 for number in numbers)

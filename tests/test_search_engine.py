@@ -242,13 +242,13 @@ def test_a_training_that_hangs_is_ended_and_says_where_it_stood(
 ):
     began = time.monotonic()
     source = Heard([work("hangs", hangs=how), work("a"), work("b"), work("c")], {})
-    engine.run(source, train, seconds=3)
-    assert time.monotonic() - began < 30
+    engine.run(source, train, seconds=8)
+    assert time.monotonic() - began < 100  # it would hang for 600
     assert source.reports == {"hangs": [1, "failed"], **{key: [1, 2, 3] for key in "abc"}}
     assert source.failures == {"hangs": Failure.TIMED_OUT}
     assert book.ends["hangs"] == ["timed_out"]
     reason, trace = book.said["hangs"]
-    assert "more than 3 seconds" in str(reason)
+    assert "more than 8 seconds" in str(reason)
     assert how == "stopped" or "in hang_here" in str(trace)
 
 

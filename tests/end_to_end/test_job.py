@@ -128,9 +128,9 @@ def test_note_and_figures_stand_in_the_study(home: Path, result: Result):
 
 def test_a_finished_job_is_shown_again_and_trains_nothing(home: Path, result: Result):
     before = len(trials(home, result))
-    began = time.monotonic()
+    began = time.process_time()
     assert branchsearch.run(tiny(), home=home) == result
-    assert time.monotonic() - began < 5
+    assert time.process_time() - began < 5
     assert len(trials(home, result)) == before
 
 

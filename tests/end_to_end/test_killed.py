@@ -57,7 +57,7 @@ def running(spec: Path, home: Path) -> Iterator[subprocess.Popen[bytes]]:
 
 def finish(spec: Path, home: Path) -> Seen:
     with running(spec, home) as process:
-        code = process.wait(timeout=200)
+        code = process.wait(timeout=500)
     assert code == 0, (spec.parent / "said.txt").read_text()
     opened = Home(home)
     (job,) = opened.store.newest_first()
@@ -102,7 +102,7 @@ def wait_for_search(process: subprocess.Popen[bytes], home: Path) -> None:
     raise AssertionError(f"it never came to the search: {process.poll()}")
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(900)
 def test_a_driver_killed_at_random_moments_is_continued(spec: Path, tmp_path: Path):
     home, draw = tmp_path / "home", random.Random(SEED)
     for _ in range(3):
@@ -111,7 +111,7 @@ def test_a_driver_killed_at_random_moments_is_continued(spec: Path, tmp_path: Pa
     check_whole(finish(spec, home))
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_trials_of_a_killed_worker_are_run_again(spec: Path, tmp_path: Path):
     home, killed = tmp_path / "home", 0
     with running(spec, home) as process:
@@ -121,12 +121,12 @@ def test_trials_of_a_killed_worker_are_run_again(spec: Path, tmp_path: Path):
                 workers[0].kill()
                 killed += 1
                 time.sleep(3)
-        assert process.wait(timeout=200) == 0, (tmp_path / "said.txt").read_text()
+        assert process.wait(timeout=500) == 0, (tmp_path / "said.txt").read_text()
     assert killed
     check_whole(finish(spec, home))
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_a_job_does_not_wait_for_a_cluster_that_is_gone(spec: Path, tmp_path: Path):
     home = tmp_path / "home"
     with running(spec, home) as process:
@@ -139,7 +139,7 @@ def test_a_job_does_not_wait_for_a_cluster_that_is_gone(spec: Path, tmp_path: Pa
     check_whole(finish(spec, home))
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_an_interrupted_job_says_that_it_goes_on(spec: Path, tmp_path: Path):
     home = tmp_path / "home"
     with running(spec, home) as process:
