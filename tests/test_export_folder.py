@@ -10,16 +10,19 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+import numpy as np
+import onnx
 import pytest
 import torch
 from torch import Tensor, nn
 
 from branchsearch.drawing.text import text
 from branchsearch.export import folder as folder_module
+from branchsearch.export import formats
 from branchsearch.export.card import card as model_card
 from branchsearch.export.classes import NotExportable
 from branchsearch.export.folder import FILES, FolderExists, _aside, export
-from branchsearch.export.formats import Graph
+from branchsearch.export.formats import Calibration, Graph
 from branchsearch.export.graphs import trace
 from branchsearch.export.parts import exported_state
 from branchsearch.export.promise import Promise
@@ -326,6 +329,24 @@ def test_a_graph_that_does_something_else_leaves_nothing(
     monkeypatch.setattr(folder_module, "write_graphs", other)
     with pytest.raises(ProofFailed, match=r"model.pt2, task 'depth', 1 images: the outputs differ"):
         exported(tmp_path / "net", formats=["pt2"])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_graph_of_integers_that_predicts_nothing_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def zeroed(source: Path, to: Path, **_: object) -> None:
+        model = onnx.load(source)
+        for one in model.graph.initializer:
+            if one.name.endswith(("weight", "bias")):
+                zeros = np.zeros(one.dims, np.float32)
+                one.CopyFrom(onnx.numpy_helper.from_array(zeros, one.name))
+        onnx.save_model(model, to)
+
+    monkeypatch.setattr(formats, "write_int8", zeroed)
+    calibration = Calibration(images(16), lambda _: dict.fromkeys(TREE.tasks, 0.5))
+    with pytest.raises(ProofFailed, match=r"model.int8.onnx, task .* 1 of their root mean square"):
+        exported(tmp_path / "net", formats=["onnx_int8"], calibration=calibration)
     assert list(tmp_path.iterdir()) == []
 
 

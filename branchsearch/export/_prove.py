@@ -75,6 +75,7 @@ def main(folder: Path, question: Path, promise: Path, answer: Path) -> None:
                     promised["tasks"],
                     said=graph["file"],
                     tolerance=graph["tolerance"],
+                    on_average=graph["precision"] == "int8",
                     only_size=None if "height" in graph["dynamic"] else promised["size"],
                 ),
                 "latency": _latencies([graphs[graph["file"]]], promised["size"]),
@@ -153,10 +154,14 @@ def _same_outputs(
     *,
     said: str,
     tolerance: float,
+    on_average: bool = False,
     only_size: list[int] | None = None,
 ) -> dict[str, Any]:
-    """Batch by batch and task by task, beside what the searched network gave."""
-    worst, shapes, names = 0.0, [], [task["name"] for task in tasks]
+    """Batch by batch and task by task, beside what the searched network gave.
+
+    The tolerance is of the largest difference, or else of their root mean square.
+    """
+    largest, average, shapes, names = 0.0, 0.0, [], [task["name"] for task in tasks]
     for number in range(sum(name.startswith("images_") for name in asked)):
         images = asked[f"images_{number}"]
         batch, _, height, width = images.shape
@@ -178,20 +183,27 @@ def _same_outputs(
                 bool(given[task].isfinite().all()), f"{said}, {here}: predicts no finite numbers"
             )
             step = int(asked[f"step_{number}_{position}"])
-            scale = expected.abs().max().clamp(min=torch.finfo(expected.dtype).tiny)
-            difference = float((given[task].flatten()[::step] - expected).abs().max() / scale)
+            tiny = torch.finfo(expected.dtype).tiny
+            away, scale = given[task].flatten()[::step] - expected, expected.abs().max()
+            off = float(away.abs().max() / scale.clamp(min=tiny))
+            rms = float(_rms(away) / _rms(expected).clamp(min=tiny))
             _demand(
-                difference <= tolerance,
-                f"{said}, {here}: the outputs differ from the searched network's by "
-                f"{difference:.2g} of the largest one, more than {tolerance:g}",
+                (rms if on_average else off) <= tolerance,
+                f"{said}, {here}: the outputs differ from the searched network's by {off:.2g} of "
+                f"the largest one and {rms:.2g} of their root mean square, more than {tolerance:g}",
             )
-            worst = max(worst, difference)
+            largest, average = max(largest, off), max(average, rms)
     return {
         "batch_sizes": sorted({batch for batch, _, _ in shapes}),
         "sizes": sorted({(height, width) for _, height, width in shapes}),
-        "largest_relative_difference": worst,
+        "largest_relative_difference": largest,
+        "relative_rms": average,
         "tolerance": tolerance,
     }
+
+
+def _rms(values: Tensor) -> Tensor:
+    return values.double().square().mean().sqrt()
 
 
 def _latency(network: nn.Module, promised: dict[str, Any]) -> dict[str, dict[str, float]]:

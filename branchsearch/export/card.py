@@ -85,7 +85,9 @@ def _graph(
     return {
         **graph,
         "open": ", ".join(graph["dynamic"]),
-        "difference": proof["largest_relative_difference"],
+        "difference": proof[
+            "relative_rms" if graph["precision"] == "int8" else "largest_relative_difference"
+        ],
         "latency": {
             batch: _milliseconds(seconds)["milliseconds"]
             for batch, seconds in proof["latency"].items()

@@ -55,6 +55,8 @@ def test_some_tasks_are_served_with_integers_and_what_that_costs_is_said(
     (graph,) = known["graphs"]
     assert (graph["file"], graph["precision"]) == ("model.int8.onnx", "int8")
     assert graph["metrics"]["float32"].keys() == graph["metrics"]["int8"].keys() == {"depth", "seg"}
+    proven = json.loads((to / "proof.json").read_text())["graphs"]["model.int8.onnx"]
+    assert 0 < proven["relative_rms"] <= proven["tolerance"] == 0.5
     assert not (to / "model.onnx").exists()
     assert "What 8-bit integers cost" in (to / "README.md").read_text()
     header, slice_, all_ = program("compare", to, result.export).stdout.splitlines()
