@@ -14,10 +14,13 @@ from typer.testing import CliRunner
 
 from benchmarks import taskgrouping
 from benchmarks.lines import Line, Panel, picture
-from benchmarks.replay import AT, GROUPINGS, START, ratio
+from benchmarks.replay import AT, GROUPINGS, START, luck, ratio
+from benchmarks.trained_tables import FOLDER, SEEDS, without_what_seeds_add
 from branchsearch.cli.main import app
+from branchsearch.search.replay.affinities import read_affinity
 from branchsearch.search.replay.replay import Replayed
 from branchsearch.search.replay.table import read_table
+from branchsearch.space.space import Space
 from branchsearch.tree import Tree
 
 ROOT = Path(__file__).parents[1]
@@ -65,6 +68,43 @@ def test_the_ratio_is_to_the_best_of_the_peers():
     assert middle == 1 / 4
     assert low == pytest.approx(1 / 6)  # of the second repeat alone
     assert high == pytest.approx(1 / 2)
+
+
+@pytest.mark.parametrize(
+    ("name", "tasks", "stages", "trees"), [("scenes", 4, 3, 154), ("scenes_deep", 3, 5, 51)]
+)
+def test_a_shipped_table_has_every_tree_with_every_seed(
+    name: str, tasks: int, stages: int, trees: int
+):
+    table = read_table(FOLDER / f"{name}.csv")
+    space = Space.of(table.tasks, stages)
+    assert (len(table.tasks), space.count()) == (tasks, trees)
+    assert set(table.trees) == set(space)
+    assert {len(rows) for rows in table.rows} == {SEEDS}
+    assert set(table.costs) == {"parameters", "multiply_adds"}
+    assert table.curves.shape[1] == 8
+    means = [
+        table.scores[[rows[seed] for rows in table.rows]].mean(axis=0) for seed in range(SEEDS)
+    ]
+    assert np.ptp(means, axis=0).max() < 1e-9  # what a seed adds is off
+    assert read_affinity(FOLDER / f"{name}.npz", table).shape == (stages, tasks, tasks)
+
+
+def test_what_a_seed_adds_to_all_trees_is_taken_off():
+    rows = [
+        {"tree": tree, "seed": seed, "score:a": str(worth + 5 * seed), "metric:a": "1"}
+        for seed in (0, 1)
+        for tree, worth in (("a,b", 1.0), ("a+b", 3.0))
+    ]
+    assert [row["score:a"] for row in without_what_seeds_add(rows)] == [3.5, 5.5, 3.5, 5.5]
+    assert all(row["metric:a"] == "1" for row in without_what_seeds_add(rows))
+
+
+def test_luck_is_what_noise_leaves(tmp_path: Path):
+    path = tmp_path / "table.csv"
+    path.write_text('tree,seed,score:a,score:b\n"a,b",0,1,1\n"a,b",1,3,3\na+b,0,2.5,2.5\n')
+    # the better tree, of 2.5, is missed where the other shows its 3
+    assert luck(read_table(path)) == pytest.approx(0.25, abs=0.03)
 
 
 def test_a_picture_has_a_line_and_a_band_for_each_sampler_in_each_panel():
