@@ -328,11 +328,12 @@ def _of_tree(
 def _confirmed(trainings: Trainings, entry: Mapping[str, Any], seed: int) -> Network:
     tree = Tree.parse(entry["tree"])
     training = trainings.of_confirmation(tree, seed, _choices(entry))
+    seeds = trainings.confirmation_seeds
     facts = {
         "metrics": {
             task: {
                 **dict(zip(("mean", "spread"), mean_and_spread(values), strict=True)),
-                **{f"seed {number}": value for number, value in enumerate(values, start=1)},
+                **{f"seed {one}": value for one, value in zip(seeds, values, strict=True)},
             }
             for task, values in entry["test"].items()
         },

@@ -1,0 +1,85 @@
+"""What a job hands out, of a study and a confirmation that are written down; nothing is trained."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from optuna.trial import create_trial
+
+from branchsearch.jobs.gather import CONFIRMED, Seen
+from branchsearch.jobs.handing import chosen
+from branchsearch.jobs.home import Home
+from branchsearch.jobs.pipeline import seen as looked_at
+from branchsearch.jobs.trainings import Trainings
+from branchsearch.search.parameters import distributions, params_of
+from branchsearch.tree import Tree
+from tests.specs import checked
+
+TASKS = ("depth", "normals", "seg")
+SHARED = Tree.parse("depth+normals+seg > depth+normals+seg")
+PARTED = Tree.parse("depth+normals+seg > depth+normals,seg")
+SEPARATE = Tree.parse("depth,normals,seg > depth,normals,seg")
+
+
+def entry(name: str, tree: Tree, **others: Any) -> dict[str, Any]:  # noqa: ANN401  # JSON
+    """A network that was trained fully with two seeds, the first of them better."""
+    return {
+        "name": name,
+        "tree": str(tree),
+        "choices": {},
+        "test": {task: [0.5, 0.25] for task in TASKS},
+        "deltas": [1.0, 3.0],
+        "validation_deltas": [2.0, 1.0],
+        "parameters": 1,
+        "multiply_adds": 1,
+        "chosen": False,
+        **others,
+    }
+
+
+@pytest.fixture
+def seen(tmp_path: Path) -> Seen:
+    """Three trials, of which the second was stopped and the last two tried the chosen tree."""
+    job = checked(reproducibility={"seed": 7})
+    home = Home(tmp_path / "home")
+    found = looked_at(home, home.store.submit(job.spec), job)
+    space = job.space.space
+    for tree, outcome, delta in (
+        (SHARED, "complete", 1.0),
+        (PARTED, "stopped", 9.0),
+        (PARTED, "complete", 2.0),
+    ):
+        metrics = {f"task/{task}": 0.5 for task in TASKS}
+        found.study.add_trial(
+            create_trial(
+                params=params_of(space, tree),
+                distributions=dict(distributions(space)),
+                values=[delta] * len(found.study.directions),
+                user_attrs={"outcome": outcome, "delta": delta, **metrics},
+            )
+        )
+    entries = [
+        entry("single-task networks", SEPARATE),
+        entry(str(PARTED), PARTED, chosen=True, exported_seed=8),
+    ]
+    found.folder.mkdir(parents=True, exist_ok=True)
+    (found.folder / CONFIRMED).write_text(json.dumps(entries))
+    return found
+
+
+@pytest.fixture
+def trainings(seen: Seen, tmp_path: Path) -> Trainings:
+    return Trainings(seen.checked, tmp_path / "home")
+
+
+def test_each_seed_of_a_confirmed_network_is_called_by_its_number(seen: Seen, trainings: Trainings):
+    network = chosen(trainings, seen)
+    assert network.training.seed == 8
+    (measured, *_) = network.facts["metrics"].values()
+    assert measured == {
+        "mean": 0.375,
+        "spread": pytest.approx(0.1768, abs=1e-4),
+        "seed 8": 0.5,
+        "seed 9": 0.25,
+    }
