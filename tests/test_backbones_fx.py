@@ -79,6 +79,48 @@ class Strange(nn.Module):
         return self.two(self.one(x))
 
 
+class Drops(Net):
+    def forward(self, x):
+        x = nn.functional.dropout(self.stem(x), 0.5, self.training)
+        return torch.dropout(self.two(self.one(x)), 0.25, self.training)
+
+
+class Scaled(Net):
+    def forward(self, x):
+        x = self.stem(x) * torch.tensor([2.0])
+        return self.two(self.one(x)) * (1.0 if self.training else 0.5)
+
+
+class Noisy(Net):
+    def forward(self, x):
+        x = self.one(self.stem(x))
+        return self.two(x + torch.rand_like(x)) if self.training else self.two(x)
+
+
+class Named(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.a, self.a_b = nn.Module(), nn.Module()
+        self.a.b_c = nn.Conv2d(3, 4, 1)
+        self.a_b.c = nn.Conv2d(4, 5, 1)
+        self.layer_0, self.layer = nn.Conv2d(5, 6, 1), nn.Sequential(nn.Conv2d(6, 7, 1))
+        self.add_module("block1-0", nn.Conv2d(7, 8, 1))
+
+    def forward(self, x):
+        x = self.layer(self.layer_0(self.a_b.c(self.a.b_c(x))))
+        return self.get_submodule("block1-0")(x)
+
+
+class Tied(Net):
+    def __init__(self):
+        super().__init__(width=3)
+        self.one, self.two = nn.Conv2d(3, 3, 3), nn.Conv2d(3, 3, 3)
+        self.two.weight = self.one.weight
+
+    def forward(self, x):
+        return self.two(self.one(self.stem(x)))
+
+
 class Rounds(Net):
     def forward(self, x):
         x = self.stem(x)
@@ -167,6 +209,32 @@ def test_the_source_of_a_stage_stands_alone_and_builds_it_again():
         features = expected
 
 
+def test_what_depends_on_training_depends_on_the_training_of_the_stage():
+    stages = fx_module("own_nets:Drops", cuts=["dropout", "one"]).modules
+    features = torch.rand(1, 3, 16, 16)
+    with torch.no_grad():
+        for stage, drops in zip(stages, (True, False, True), strict=True):
+            assert stage.training
+            assert torch.equal(stage(features), stage(features)) is not drops
+            still = stage.eval()(features)
+            assert torch.equal(still, stage(features))
+            features = still
+    source = excerpt(dict.fromkeys(map(type, stages)), {}).definitions["DropsStage0"]
+    assert "training = self.training" in source
+
+
+def test_parts_whose_names_would_become_alike_stay_apart():
+    backbone = fx_module("own_nets:Named", cuts=["layer_0"])
+    assert [stage.channels for stage in backbone.stages] == [6, 8]
+    assert [len(list(module.children())) for module in backbone.modules] == [3, 2]
+    (whole,) = fx_module("own_nets:Named", cuts=[]).modules
+    assert [conv.out_channels for conv in whole.children()] == [4, 5, 6, 7, 8]  # type: ignore[union-attr]
+    again = type(whole)()
+    again.load_state_dict(whole.state_dict())
+    images = torch.rand(1, 3, 4, 4)
+    assert torch.equal(again(images), whole(images))
+
+
 @pytest.mark.parametrize(
     ("net", "args", "told"),
     [
@@ -175,7 +243,10 @@ def test_the_source_of_a_stage_stands_alone_and_builds_it_again():
         ("Net", {"cuts": ["three"]}, "no node 'three'; there are stem_0, stem_1, one_conv"),
         ("Net", {"cuts": ["one", "stem"], "output": "two"}, "not in the order"),
         ("Net", {"cuts": ["stem"]}, "neither a map nor tokens"),
-        ("Twice", {"cuts": ["relu"]}, "two stages use the weights of 'conv'"),
+        ("Twice", {"cuts": ["relu"]}, "two stages use the weights of 'conv.weight'"),
+        ("Tied", {"cuts": ["one"]}, "the weights of 'one.weight' and 'two.weight'"),
+        ("Scaled", {"cuts": ["stem"]}, "what 'mul_1' does in training and in evaluation differs"),
+        ("Noisy", {"cuts": ["stem"]}, "what 'rand_like' does in training and in evaluation"),
         ("InPlace", {"cuts": ["one"]}, "stage 1 changes in place"),
         ("Strange", {"cuts": ["one"]}, "'part_two' cannot be written down as it shows itself"),
         ("Rounds", {"cuts": ["stem"]}, r"with torch alone: \['math_floor'\]"),

@@ -2,25 +2,27 @@
 
 torch.fx runs the module on symbols and writes down what it does: one node for every call of one of
 torch's modules or functions. A cut is behind a node, and is possible where that node's value is all
-that is used on the other side.
+that is used on the other side. What depends on ``self.training`` does so in the stages, too.
 
 The name says what code to import, so a specification from elsewhere may not hold it:
 ``branchsearch.catalog.is_local`` says which names those are.
 """
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Container, Mapping, Sequence
 from copy import deepcopy
 from importlib import import_module
-from itertools import pairwise
+from itertools import chain, count, pairwise
 from typing import Any
 
 import torch
-from torch import fx, nn
+from torch import Tensor, fx, nn
 
 from branchsearch.backbones.backbone import Backbone, Stage
 from branchsearch.backbones.chain import NotCuttable
 from branchsearch.backbones.form import Form
 from branchsearch.backbones.fx_source import stage_of
+from branchsearch.backbones.fx_training import attribute, follow_training
 from branchsearch.backbones.weights import content_of, load_weights, read_weights
 
 #: How many values that go around a cut an error names.
@@ -57,10 +59,9 @@ def fx_module(
     whole = _made(module, dict(arguments or {}))
     if weights is not None:
         load_weights(whole, read_weights(weights), source=weights)
-    graph, ends = _graph(whole, module, [*cuts, *([] if output is None else [output])])
-    if output is None:
-        ends.append(_result(graph))
+    graph, ends = _graph(whole, module, cuts, output)
     _check_cuts(graph, ends)
+    _check_weights(whole, graph, ends)
     name, source = type(whole).__name__, f"fx:{module}"
     modules = [
         _stage(f"{name}Stage{number}", source, whole, graph, after, until)
@@ -89,14 +90,31 @@ def _made(target: str, arguments: Mapping[str, Any]) -> nn.Module:
     return made
 
 
-def _graph(whole: nn.Module, target: str, names: Sequence[str]) -> tuple[fx.Graph, list[fx.Node]]:
-    """What a module does, and the nodes that go by names."""
-    tracer = fx.Tracer()
+def _graph(
+    whole: nn.Module, target: str, cuts: Sequence[str], output: str | None
+) -> tuple[fx.Graph, list[fx.Node]]:
+    """What a module does, in training and in evaluation, and the nodes that stages end behind."""
+    evaluation, training = (_traced(whole.train(mode), target) for mode in (False, True))
+    last, also_last = (
+        _result(graph) if output is None else _node(graph, output, target)
+        for graph in (training, evaluation)
+    )
+    ends = [*(_node(training, name, target) for name in cuts), last]
+    follow_training(_leading_to(last, training), _leading_to(also_last, evaluation), whole)
+    return training, ends
+
+
+def _traced(whole: nn.Module, target: str) -> fx.Graph:
     try:
-        graph = tracer.trace(whole)
+        return fx.Tracer().trace(whole)
     except (TypeError, ValueError, NameError, RuntimeError) as error:
         raise NotCuttable(f"torch.fx cannot trace fx:{target}: {error}") from error
-    return graph, [_node(graph, name, target) for name in names]
+
+
+def _leading_to(end: fx.Node, graph: fx.Graph) -> list[fx.Node]:
+    """What a node is made of, and itself, in order."""
+    needed = _needed(end, _images(graph))
+    return [node for node in graph.nodes if node in needed]
 
 
 def _node(graph: fx.Graph, name: str, target: str) -> fx.Node:
@@ -148,13 +166,29 @@ def _check_cuts(graph: fx.Graph, ends: Sequence[fx.Node]) -> None:
             raise NotCuttable(
                 f"cannot cut behind {cut.name!r}: around it go {', '.join(around[:_SHOWN])}{more}"
             )
-    held: dict[Any, int] = {}
-    for node in inner:
-        if node.op in ("get_attr", "call_module"):
-            for user in node.users if node.op == "get_attr" else [node]:
-                stage = sum(order[cut] < order[user] for cut in ends[:-1])
-                if held.setdefault(node.target, stage) != stage:
-                    raise NotCuttable(f"two stages use the weights of {node.target!r}")
+
+
+def _check_weights(whole: nn.Module, graph: fx.Graph, ends: Sequence[fx.Node]) -> None:
+    """See that no two stages hold the same weight, be it under two names: each gets its own."""
+    order = {node: place for place, node in enumerate(graph.nodes)}
+    held: dict[int, tuple[int, str]] = {}
+    for node in graph.nodes:
+        if node.op not in ("get_attr", "call_module") or order[node] > order[ends[-1]]:
+            continue
+        weights = _weights(attribute(whole, node.target), node.target)
+        for user in node.users if node.op == "get_attr" else [node]:
+            stage = sum(order[cut] < order[user] for cut in ends[:-1])
+            for name, weight in weights.items():
+                first, known_as = held.setdefault(id(weight), (stage, name))
+                if first != stage:
+                    names = " and ".join(dict.fromkeys(map(repr, (known_as, name))))
+                    raise NotCuttable(f"two stages use the weights of {names}")
+
+
+def _weights(found: nn.Module | Tensor, name: str) -> dict[str, Tensor]:
+    if isinstance(found, Tensor):
+        return {name: found}
+    return {f"{name}.{inner}": weight for inner, weight in found.state_dict(keep_vars=True).items()}
 
 
 def _stage(
@@ -164,19 +198,27 @@ def _stage(
     part, copies = fx.Graph(), dict[fx.Node, fx.Node]()
     copies[after] = part.placeholder("features")
     held: dict[str, Any] = {}
+    keys: dict[Any, str] = {}
     needed = _needed(until, after)
     for node in graph.nodes:
         if node in needed:
             copies[node] = part.node_copy(node, copies.__getitem__)
             if node.op in ("get_attr", "call_module"):
-                key = f"part_{node.target}".replace(".", "_")
-                held[key] = found = _found(whole, node.target)
+                key = keys.setdefault(node.target, _free_key(node.target, held))
+                held[key] = found = attribute(whole, node.target)
                 copies[node].target = key
                 # other copies of this stage read the same features, so they must stay
                 if after in node.all_input_nodes and hasattr(found, "inplace"):
                     found.inplace = False
     part.output(copies[until])
     return stage_of(name, part, held, source=source)
+
+
+def _free_key(target: str, held: Container[str]) -> str:
+    """A name for a part, different from the others': ``a.b_c`` and ``a_b.c`` would be alike."""
+    key = "part_" + re.sub(r"\W", "_", target)
+    numbered = (f"{key}_{number}" for number in count(2))
+    return next(free for free in chain([key], numbered) if free not in held)
 
 
 def _needed(until: fx.Node, after: fx.Node) -> set[fx.Node]:
@@ -187,13 +229,6 @@ def _needed(until: fx.Node, after: fx.Node) -> set[fx.Node]:
         if node is not after and node not in found:
             found.add(node)
             left += node.all_input_nodes
-    return found
-
-
-def _found(whole: nn.Module, target: str) -> Any:  # noqa: ANN401  # a module, a weight or a buffer
-    found: Any = whole
-    for name in target.split("."):
-        found = getattr(found, name)
     return found
 
 
