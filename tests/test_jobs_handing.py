@@ -8,7 +8,7 @@ import pytest
 from optuna.trial import create_trial
 
 from branchsearch.jobs.gather import CONFIRMED, Seen
-from branchsearch.jobs.handing import chosen
+from branchsearch.jobs.handing import Wanted, Weights, chosen, of_tree
 from branchsearch.jobs.home import Home
 from branchsearch.jobs.pipeline import seen as looked_at
 from branchsearch.jobs.trainings import Trainings
@@ -83,3 +83,25 @@ def test_each_seed_of_a_confirmed_network_is_called_by_its_number(seen: Seen, tr
         "seed 8": 0.5,
         "seed 9": 0.25,
     }
+
+
+def test_a_confirmed_network_says_which_trial_found_it_if_one_has(seen: Seen, trainings: Trainings):
+    assert chosen(trainings, seen).facts["trial"] == 2
+    assert of_tree(trainings, seen, str(PARTED)).facts["trial"] == 2
+    (seen.folder / CONFIRMED).write_text(
+        json.dumps([entry("", SEPARATE, chosen=True, exported_seed=8)])
+    )
+    assert "trial" not in chosen(trainings, seen).facts
+
+
+@pytest.mark.parametrize(
+    "several",
+    [
+        {"trial": 0, "tree": str(PARTED)},
+        {"trial": 0, "pareto": True},
+        {"tree": str(PARTED), "pareto": True},
+    ],
+)
+def test_several_ways_to_say_which_network_are_refused(several: dict[str, Any]):
+    with pytest.raises(ValueError, match="not several"):
+        Wanted(**several, weights=Weights.SCRATCH)

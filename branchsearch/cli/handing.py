@@ -49,16 +49,14 @@ def export(
     from branchsearch.jobs.handing import Handing, Wanted, Weights, hand_out_wanted
     from branchsearch.jobs.trainings import Trainings
 
-    if (trial is not None) + (tree is not None) + pareto > 1:
-        raise typer.BadParameter("name a trial, a tree or the front, not several")
     if weights not in (None, *Weights):
         raise typer.BadParameter(f"{weights!r} is none of {', '.join(Weights)}")
     opened, seen = find_job(home, job)
     how = Handing(
         formats=tuple(_names(formats)), fuse=fuse, tasks=tuple(_names(tasks)), overwrite=overwrite
     )
-    wanted = Wanted(trial, tree, pareto, None if weights is None else Weights(weights))
     try:
+        wanted = Wanted(trial, tree, pareto, None if weights is None else Weights(weights))
         made = hand_out_wanted(Trainings(seen.checked, opened.root), seen, wanted, to, how)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None

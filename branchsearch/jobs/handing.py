@@ -96,12 +96,19 @@ class Wanted:
         tree: A tree's text.
         pareto: All on the front of gain and size.
         weights: Which weights; None for the best there are.
+
+    Raises:
+        ValueError: More than one of the first three says which.
     """
 
     trial: int | None = None
     tree: str | None = None
     pareto: bool = False
     weights: Weights | None = None
+
+    def __post_init__(self) -> None:
+        if (self.trial is not None) + (self.tree is not None) + self.pareto > 1:
+            raise ValueError("name a trial, a tree or the front, not several")
 
 
 def hand_out_wanted(
@@ -162,7 +169,7 @@ def chosen(trainings: Trainings, seen: Seen, weights: Weights | None = None) -> 
     for entry in seen.confirmed():
         if entry["chosen"]:
             if weights in (None, Weights.CONFIRMED):
-                return _confirmed(trainings, entry, entry["exported_seed"])
+                return _confirmed(trainings, seen, entry, entry["exported_seed"])
             return _of_tree(trainings, seen, Tree.parse(entry["tree"]), _choices(entry), weights)
     raise NothingToExport(f"job {seen.job.id} has confirmed no network yet; name a trial")
 
@@ -314,7 +321,7 @@ def _of_tree(
         for entry in seen.confirmed()[1:]:  # the first are the single-task networks
             if Tree.parse(entry["tree"]) == tree and _choices(entry) == tuple(choices):
                 deltas = entry["validation_deltas"]
-                return _confirmed(trainings, entry, seeds[deltas.index(max(deltas))])
+                return _confirmed(trainings, seen, entry, seeds[deltas.index(max(deltas))])
         raise NothingToExport(f"job {seen.job.id} has not confirmed {tree}")
     for trial in seen.trials():
         if trial.tree == tree and tuple(trial.choices) == tuple(choices):
@@ -325,10 +332,9 @@ def _of_tree(
     raise NothingToExport(f"job {seen.job.id} has trained no {tree} to its end")
 
 
-def _confirmed(trainings: Trainings, entry: Mapping[str, Any], seed: int) -> Network:
-    tree = Tree.parse(entry["tree"])
-    training = trainings.of_confirmation(tree, seed, _choices(entry))
-    seeds = trainings.confirmation_seeds
+def _confirmed(trainings: Trainings, seen: Seen, entry: Mapping[str, Any], seed: int) -> Network:
+    tree, choices, seeds = Tree.parse(entry["tree"]), _choices(entry), trainings.confirmation_seeds
+    trial = _found_by(seen, tree, choices)
     facts = {
         "metrics": {
             task: {
@@ -339,9 +345,19 @@ def _confirmed(trainings: Trainings, entry: Mapping[str, Any], seed: int) -> Net
         },
         "delta": entry["deltas"],
         "measured_on": "test",
-        **({"choices": dict(_choices(entry))} if _choices(entry) else {}),
+        **({"choices": dict(choices)} if choices else {}),
+        **({} if trial is None else {"trial": trial}),
     }
+    training = trainings.of_confirmation(tree, seed, choices)
     return Network(entry["name"], training, Weights.CONFIRMED, facts)
+
+
+def _found_by(seen: Seen, tree: Tree, choices: Choices) -> int | None:
+    """The trial that trained a tree to its end; None of one that the search did not try."""
+    for trial in seen.trials():
+        if (trial.outcome, trial.tree, trial.choices) == ("complete", tree, choices):
+            return trial.number
+    return None
 
 
 def _choices(entry: Mapping[str, Any]) -> Choices:
