@@ -175,6 +175,26 @@ def test_the_card_shows_the_tree_and_what_was_measured(two: Path):
     assert r"- Rooms only \| no gardens." in card
 
 
+def test_the_card_says_what_its_numbers_and_weights_are_of(two: Path):
+    described = json.loads((two / "model.json").read_text())
+    proof = json.loads((two / "proof.json").read_text())
+    known = {
+        **described,
+        "measured_on": "test",
+        "provenance": {"seed": "8"},
+        "facts": {"seeds": [8, 9], "sliced_from": "depth+seg|sky > depth,seg|sky"},
+    }
+    promise = promise_of(network_of(TREE))
+    card = model_card(promise, known, proof)
+    assert "All of the test part of the data set: mean ± standard deviation (spread) over" in card
+    assert "over 2 seeds. These weights are of seed 8.\n" in card
+    assert r"serves more tasks, `depth+seg\|sky > depth,seg\|sky`; what" in card
+    of_trial = model_card(promise, {**known, "facts": {}}, proof)
+    assert "All of the test part of the data set.\n" in of_trial
+    assert "serves more tasks" not in of_trial
+    assert "part of the data set" not in (two / "README.md").read_text()
+
+
 def test_the_tables_of_the_card_hold_whatever_tasks_are_called(two: Path):
     tree = Tree.share_none(["`|`", "a|b", "<b", "|", "``", "\\"], stages=1)
     facts = {"metrics": {task: {"te|st": 1, "`": 2.5} for task in tree.tasks}}

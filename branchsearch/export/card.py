@@ -22,7 +22,7 @@ def card(promise: Promise, described: Mapping[str, Any], proof: Mapping[str, Any
         described: What ``model.json`` says of it.
         proof: What ``branchsearch.export.proof.prove`` measured.
     """
-    drawing = text(promise.tree)
+    drawing, facts = text(promise.tree), described["facts"]
     metrics = {task: _columns(value) for task, value in described["metrics"].items()}
     columns = list(dict.fromkeys(chain.from_iterable(metrics.values())))
     return render(
@@ -38,6 +38,7 @@ def card(promise: Promise, described: Mapping[str, Any], proof: Mapping[str, Any
         other_sizes=described["input"]["other_sizes"],
         fence=_fence(drawing, least=3),
         drawing=drawing,
+        sliced_from=_code(facts["sliced_from"]) if "sliced_from" in facts else None,
         tasks=[
             {
                 "name": _code(task.name),
@@ -58,6 +59,9 @@ def card(promise: Promise, described: Mapping[str, Any], proof: Mapping[str, Any
             for task in promise.tasks
             if task.name in metrics
         ],
+        measured_on=_plain(described["measured_on"] or ""),
+        seeds=facts.get("seeds"),
+        seed=described["provenance"].get("seed"),
         delta=_deltas(described["delta"]),
         latency=[
             {"batch": batch, **_milliseconds(seconds), "ratio": seconds["ratio"]}

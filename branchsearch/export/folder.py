@@ -76,8 +76,9 @@ def export(
         mean: Of the colours (R, G, B) it was trained on, in [0, 1].
         std: Their standard deviation, in [0, 1].
         facts: What else is known, as plain JSON; it is kept in ``model.json``. The card shows
-            ``metrics`` (by task: a number, or several by what they are), ``provenance`` (by name)
-            and ``limits`` (sentences).
+            ``metrics`` (by task: a number, or several by what they are), the part of the data that
+            they were ``measured_on`` and with which ``seeds`` (a list), ``delta``, ``sliced_from``
+            (a tree), ``provenance`` (by name) and ``limits`` (sentences).
         learning: How it was trained; ``train.py`` does the same.
         formats: Names in ``branchsearch.export.formats.GRAPHS``: as what it is written beside its
             source.

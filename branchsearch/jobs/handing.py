@@ -345,6 +345,7 @@ def _confirmed(trainings: Trainings, seen: Seen, entry: Mapping[str, Any], seed:
         },
         "delta": entry["deltas"],
         "measured_on": "test",
+        "seeds": seeds,
         **({"choices": dict(choices)} if choices else {}),
         **({} if trial is None else {"trial": trial}),
     }

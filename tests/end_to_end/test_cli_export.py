@@ -58,7 +58,10 @@ def test_some_tasks_are_served_with_integers_and_what_that_costs_is_said(
     proven = json.loads((to / "proof.json").read_text())["graphs"]["model.int8.onnx"]
     assert 0 < proven["relative_rms"] <= proven["tolerance"] == 0.5
     assert not (to / "model.onnx").exists()
-    assert "What 8-bit integers cost" in (to / "README.md").read_text()
+    card = (to / "README.md").read_text()
+    assert "What 8-bit integers cost" in card
+    assert f"serves more tasks, `{whole['tree']}`" in card
+    assert f"over 2 seeds. These weights are of seed {known['provenance']['seed']}." in card
     header, slice_, all_ = program("compare", to, result.export).stdout.splitlines()
     assert ("normals" in header, "-" in slice_.split(), "-" in all_.split()) == (True, True, False)
 
