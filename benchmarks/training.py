@@ -8,7 +8,9 @@ where there is one; steps take turns, and times compared are minima.
 
 Beside it, sibling copies of a stage that read the same features: run one after another as the house
 does, as one grouped convolution, and as one batched call by ``torch.func.vmap``. On a CPU neither
-wins, so neither is built in.
+wins. On a GPU both do (an H200: 0.43 and 0.79 of the time), but a grouped stage holds its copies'
+weights in one array, from which neither single branches could be inherited nor part of a tree be
+exported as they are now; so neither is built in.
 """
 
 from collections.abc import Callable
