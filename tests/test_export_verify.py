@@ -1,8 +1,10 @@
 """Exported folders checked again later: one export for all tests, copied by those that harm it."""
 
 import json
+import py_compile
 import subprocess
 from collections.abc import Callable
+from importlib.util import cache_from_source
 from pathlib import Path
 
 import pytest
@@ -165,6 +167,18 @@ def test_a_folder_that_was_changed_with_its_checksums_is_not_proven(
     (to / "SHA256SUMS").write_text(sums(to))
     with pytest.raises(ProofFailed, match=reason):
         verify(to)
+
+
+def test_byte_code_in_a_folder_is_not_what_is_proven(folder: Path, tmp_path: Path):
+    to, other = copied(folder, tmp_path / "net"), tmp_path / "other.py"
+    other.write_text("raise SystemExit('something else')")
+    for name in ("model.py", "train.py"):
+        py_compile.compile(
+            str(other),
+            cache_from_source(str(to / name)),
+            invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH,
+        )
+    verify(to)
 
 
 def test_without_onnxruntime_its_files_are_left_out(folder: Path, monkeypatch: pytest.MonkeyPatch):

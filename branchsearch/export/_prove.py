@@ -14,8 +14,9 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from copy import deepcopy
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any
 
 import safetensors.torch
@@ -51,6 +52,13 @@ class _Refuses:
     def find_spec(name: str, *_: object) -> None:
         if name.partition(".")[0] == "branchsearch":
             raise ImportError(f"an exported network must do without {name}")
+
+
+class _AsWritten(SourceFileLoader):
+    """Runs what is written; byte code that lies beside it may be of anything."""
+
+    def get_code(self, fullname: str) -> CodeType:  # noqa: ARG002  # importlib's name
+        return self.source_to_code(self.get_data(self.path), self.path)
 
 
 def main(folder: Path, question: Path, promise: Path, answer: Path) -> None:
@@ -112,7 +120,7 @@ def _model(path: Path) -> ModuleType:
 
 
 def _imported(name: str, path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, path)
+    spec = importlib.util.spec_from_file_location(name, path, loader=_AsWritten(name, str(path)))
     assert spec is not None
     assert spec.loader is not None
     module = sys.modules[name] = importlib.util.module_from_spec(spec)
