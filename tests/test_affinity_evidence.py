@@ -40,14 +40,14 @@ def test_features_without_a_name_are_called_by_their_numbers():
 def test_losses_before_are_positive(loss: float):
     before = np.ones((3, 2))
     before[2, 1] = loss
-    with pytest.raises(ValueError, match="loss of task 1 before step 2 is"):
+    with pytest.raises(ValueError, match="loss of task 1 for batch 2 is"):
         Lookahead(before, np.ones((4, 3, 2, 2)))
 
 
 def test_losses_after_are_finite():
     after = np.ones((4, 3, 2, 2))
     after[1, 2, 0, 1] = np.nan
-    with pytest.raises(ValueError, match="task 1 is nan after step 2 on task 0's gradient of st"):
+    with pytest.raises(ValueError, match="for batch 2 is nan after a step on task 0's gradient of"):
         Lookahead(np.ones((3, 2)), after)
 
 

@@ -53,7 +53,9 @@ def test_a_task_that_never_has_a_gradient_is_named():
 def test_products_that_are_not_finite_are_named():
     products = steps_of(*(features(n, 2, 8) for n in range(3)))
     products[0, 2, 0, 1] = np.nan
-    with pytest.raises(ValueError, match="tasks 0's and 1's gradients of stage 0 at step 2 is nan"):
+    with pytest.raises(
+        ValueError, match="tasks 0's and 1's gradients of stage 0 for batch 2 is nan"
+    ):
         GRADIENT_COSINE.values(products)
 
 

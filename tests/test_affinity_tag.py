@@ -14,7 +14,7 @@ def test_entry_i_j_is_what_a_step_for_j_does_to_i():
     np.testing.assert_allclose(TAG.values(Lookahead(before, after))[0], [[0.2, -0.1], [0.05, 0.5]])
 
 
-def test_moments_are_averaged_and_their_spread_is_the_interval():
+def test_batches_are_averaged_and_their_spread_is_the_interval():
     random = np.random.default_rng(0)
     before = random.uniform(1, 2, (200, 2))
     share = random.normal(0.1, 0.05, (1, 200, 2, 2))

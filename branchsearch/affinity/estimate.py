@@ -62,8 +62,8 @@ def estimate(
     """Compare tasks by several measures; what several of them need is trained and read once.
 
     Features come from T single-task networks on the data set's probe images, the same for all;
-    gradients and losses from the network that shares everything, on training batches; gains from
-    T (T - 1) / 2 · S networks of two tasks beside the single-task ones.
+    gradients and losses from the network that shares everything, once it is trained, on training
+    batches; gains from T (T - 1) / 2 · S networks of two tasks beside the single-task ones.
 
     Args:
         measures: What to measure, by name.

@@ -1,12 +1,12 @@
 """What measures of affinity compare tasks by: four kinds of evidence, and how each is made.
 
-Shape letters: S = stages, T = tasks, N = steps of training, G = weights of one stage.
+Shape letters: S = stages, T = tasks, N = batches, G = weights of one stage.
 
 ==========  ==================  ================================================================
 kind        as a value          made by
 ==========  ==================  ================================================================
 features    ``Features``        ``gram`` of what a task's own network makes of the probe images
-gradients   [S, N, T, T]        ``gradient_products`` at every stage and step of a shared network
+gradients   [S, N, T, T]        ``gradient_products`` per stage and batch of a shared network
 losses      ``Lookahead``       losses before and after a step on one task's gradient
 gains       [S + 1, T, T]       trained networks of two tasks
 ==========  ==================  ================================================================
@@ -63,11 +63,14 @@ def comparable(features: Features, *, least: int = 3) -> list[list[Gram]]:
 
 @dataclass(frozen=True, slots=True)
 class Lookahead:
-    """Losses before and after trial steps, at N moments of the training of a shared network.
+    """Losses before and after trial steps of a shared network, on N batches.
+
+    ``estimate`` reads them of the trained network; the batches of other moments of its training
+    serve as well.
 
     Attributes:
         before: Shape [N, T]: the loss of each task; positive.
-        after: Shape [S, N, T, T]: entry [s, n, i, j] is the loss of task j after one step with task
+        after: Shape [S, N, T, T]: entry [s, n, i, j] is the loss of task j after a step with task
             i's gradient of the weights of stage s; all other weights stay.
     """
 
@@ -75,23 +78,24 @@ class Lookahead:
     after: Float[np.ndarray, "S N T T"]
 
     def __post_init__(self) -> None:
-        steps, tasks = self.before.shape
-        if self.after.shape[1:] != (steps, tasks, tasks):
+        batches, tasks = self.before.shape
+        if self.after.shape[1:] != (batches, tasks, tasks):
             raise ValueError(
                 f"losses after {self.after.shape} do not fit losses before {self.before.shape}; "
-                f"needed are [stages, steps, tasks, tasks] and [steps, tasks]"
+                f"needed are [stages, batches, tasks, tasks] and [batches, tasks]"
             )
         if not (np.isfinite(self.before).all() and (self.before > 0).all()):
-            step, task = np.argwhere(~(np.isfinite(self.before) & (self.before > 0)))[0]
+            batch, task = np.argwhere(~(np.isfinite(self.before) & (self.before > 0)))[0]
             raise ValueError(
-                f"the loss of task {task} before step {step} is {self.before[step, task]}; "
+                f"the loss of task {task} for batch {batch} is {self.before[batch, task]}; "
                 f"a share of it can only be said of a positive number"
             )
         if not np.isfinite(self.after).all():
-            stage, step, source, task = np.argwhere(~np.isfinite(self.after))[0]
+            stage, batch, source, task = np.argwhere(~np.isfinite(self.after))[0]
             raise ValueError(
-                f"the loss of task {task} is {self.after[stage, step, source, task]} after step "
-                f"{step} on task {source}'s gradient of stage {stage}"
+                f"the loss of task {task} for batch {batch} is "
+                f"{self.after[stage, batch, source, task]} after a step on task {source}'s gradient "
+                f"of stage {stage}"
             )
 
 

@@ -1,29 +1,30 @@
 """Gradient cosine: do two tasks want to move shared weights the same way?
 
-Shape letters: S = stages, N = steps of training, T = tasks.
+Shape letters: S = stages, N = batches, T = tasks.
 
 Source: T. Yu et al., "Gradient Surgery for Multi-Task Learning", NeurIPS 2020, calls two tasks in
 conflict when the cosine is negative; G. Shi et al., "Recon: Reducing Conflicting Gradients from the
-Root for Multi-Task Learning", ICLR 2023, counts conflicts per layer.
+Root for Multi-Task Learning", ICLR 2023, counts conflicts per layer. Both look at every step of a
+training; here, at lower fidelity, the trained network alone is read, on several batches.
 """
 
 import numpy as np
 from jaxtyping import Float
 
 from branchsearch.affinity.measure import Estimate, Measure, Reads
-from branchsearch.affinity.uncertainty import of_symmetric, over_steps
+from branchsearch.affinity.uncertainty import of_symmetric, over_batches
 
 
 def gradient_cosine(products: Float[np.ndarray, "S N T T"]) -> Float[np.ndarray, "S T T"]:
-    """The cosine of every two tasks' gradients of a stage, averaged over the steps, in [-1, 1].
+    """The cosine of every two tasks' gradients of a stage, averaged over batches, in [-1, 1].
 
-    A step at which a task has no gradient at a stage says nothing about that task there.
+    A batch for which a task has no gradient at a stage says nothing about that task there.
 
     Args:
         products: Inner products of the gradients, see ``evidence.gradient_products``.
 
     Raises:
-        ValueError: Products are NaN or infinite, or two tasks never have a gradient at one step;
+        ValueError: Products are NaN or infinite, or two tasks never have a gradient for one batch;
             the message names stage and tasks.
     """
     values: Float[np.ndarray, "S T T"] = np.nanmean(_cosines(products), axis=1)
@@ -31,19 +32,19 @@ def gradient_cosine(products: Float[np.ndarray, "S N T T"]) -> Float[np.ndarray,
 
 
 def estimate(products: Float[np.ndarray, "S N T T"], *, draws: int, seed: int) -> Estimate:
-    """The same with intervals and chance levels, from the spread between steps."""
+    """The same with intervals and chance levels, from the spread between batches."""
     cosines = _cosines(products)
     values = np.nanmean(cosines, axis=1)
-    low, high, chance = over_steps(cosines, draws=draws, seed=seed)
+    low, high, chance = over_batches(cosines, draws=draws, seed=seed)
     return of_symmetric(values, low, high, chance)
 
 
 def _cosines(products: Float[np.ndarray, "S N T T"]) -> Float[np.ndarray, "S N T T"]:
     if not np.isfinite(products).all():
-        stage, step, one, other = np.argwhere(~np.isfinite(products))[0]
+        stage, batch, one, other = np.argwhere(~np.isfinite(products))[0]
         raise ValueError(
-            f"the product of tasks {one}'s and {other}'s gradients of stage {stage} at step {step} "
-            f"is {products[stage, step, one, other]}"
+            f"the product of tasks {one}'s and {other}'s gradients of stage {stage} for batch "
+            f"{batch} is {products[stage, batch, one, other]}"
         )
     lengths = np.sqrt(np.einsum("snii->sni", products))
     scale = lengths[..., :, None] * lengths[..., None, :]
@@ -53,7 +54,7 @@ def _cosines(products: Float[np.ndarray, "S N T T"]) -> Float[np.ndarray, "S N T
     if never.any():
         stage, one, other = np.argwhere(never)[0]
         who = f"task {one}" if one == other else f"tasks {one} and {other}"
-        raise ValueError(f"{who} never had a gradient of stage {stage} at the same step")
+        raise ValueError(f"{who} never had a gradient of stage {stage} for the same batch")
     return cosines.clip(-1, 1)
 
 
@@ -63,7 +64,7 @@ def _diagonal_of_ones(values: Float[np.ndarray, "S T T"]) -> Float[np.ndarray, "
     return values
 
 
-#: The cosine, averaged over steps.
+#: The cosine, averaged over batches.
 GRADIENT_COSINE = Measure(
     Reads.GRADIENTS, symmetric=True, values=gradient_cosine, estimate=estimate
 )

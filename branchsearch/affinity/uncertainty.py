@@ -1,6 +1,6 @@
 """How sure an affinity is, and whether chance would give it as well.
 
-Shape letters: K = probe images, T = tasks, P = pairs of images, D = draws, S = stages, N = steps.
+Shape letters: K = probe images, T = tasks, P = pairs of images, D = draws, S = stages, N = batches.
 
 Probe images are drawn, not their pairs: dissimilarities of pairs that share an image depend on each
 other, and drawing or permuting them one by one would make every affinity look sure.
@@ -115,31 +115,32 @@ def of_symmetric(
     return Estimate(values, low, high, chance)
 
 
-def over_steps(
-    per_step: Float[np.ndarray, "S N T T"], *, draws: int, seed: int
+def over_batches(
+    per_batch: Float[np.ndarray, "S N T T"], *, draws: int, seed: int
 ) -> tuple[Float[np.ndarray, "S T T"], Float[np.ndarray, "S T T"], Float[np.ndarray, "S T T"]]:
-    """Low ends, high ends and chance levels of means over steps.
+    """Low ends, high ends and chance levels of means over batches.
 
-    Intervals resample the steps. Chance flips the signs of steps: tasks that have nothing in common
-    help each other as often as not. Both take steps for independent; steps that follow each other
-    closely are not, and the truth is wider. NaN steps do not count; fewer than two give NaN.
+    Intervals resample the batches. Chance flips the signs of batches: tasks that have nothing in
+    common help each other as often as not. Both take batches for independent, as images drawn for
+    one network are; of other moments of its training they say nothing. NaN batches do not count;
+    fewer than two give NaN.
     """
-    stages, steps, tasks, _ = per_step.shape
-    counted = np.isfinite(per_step)
+    stages, batches, tasks, _ = per_batch.shape
+    counted = np.isfinite(per_batch)
     numbers = counted.sum(axis=1)
     if not draws:
         nothing = np.full((stages, tasks, tasks), np.nan)
         return nothing, nothing.copy(), nothing.copy()
-    known = np.where(counted, per_step, 0.0)
+    known = np.where(counted, per_batch, 0.0)
     mean = known.sum(axis=1) / np.maximum(numbers, 1)
     random = np.random.default_rng(seed)
     drawn, as_far = [], np.zeros_like(mean)
     for _ in range(draws):
-        times = np.bincount(random.integers(0, steps, steps), minlength=steps).astype(float)
+        times = np.bincount(random.integers(0, batches, batches), minlength=batches).astype(float)
         weight = np.einsum("n,snij->sij", times, counted)
         total = np.einsum("n,snij->sij", times, known)
         drawn.append(np.divide(total, weight, out=np.full_like(mean, np.nan), where=weight > 0))
-        signs = random.choice([-1.0, 1.0], steps)
+        signs = random.choice([-1.0, 1.0], batches)
         flipped = np.einsum("n,snij->sij", signs, known) / np.maximum(numbers, 1)
         as_far += np.abs(flipped) >= np.abs(mean) - 1e-12
     ends = [interval(mean[s], [draw[s] for draw in drawn]) for s in range(stages)]
