@@ -1,5 +1,6 @@
 from collections import Counter
-from itertools import product
+from dataclasses import replace
+from itertools import combinations, product
 from random import Random
 
 import pytest
@@ -7,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
+from branchsearch.space import space as space_module
 from branchsearch.space.count import count_trees
 from branchsearch.space.extremes import extremes
 from branchsearch.space.limits import Bound, Limits, PairLimit, shared_stages
@@ -229,18 +231,29 @@ def test_pair_limits_of_many_tasks_cannot_be_counted_but_drawn():
 
 
 def test_drawing_under_pair_limits_of_many_tasks_is_uniform():
-    # thirteen tasks on one stage, and all but three of them apart from the first: few trees
-    tasks = [f"t{number:02}" for number in range(13)]
-    limits = Limits(most=(2,), pairs=tuple(PairLimit(("t00", task), 0, 0) for task in tasks[4:]))
-    random, space = Random(1), Space.of(tasks, 1, limits)
-    drawn = Counter(space.sample(random) for _ in range(800))
-    assert len(drawn) == 8
+    # at most one pair of thirteen tasks shares the stage, and none of the first ten: few trees
+    tasks = FORTY[:13]
+    pairs = tuple(PairLimit(pair, 0, 0) for pair in combinations(tasks[:10], 2))
+    random, space = Random(1), Space.of(tasks, 1, Limits(fewest=(12,), pairs=pairs))
+    drawn = Counter(space.sample(random) for _ in range(1000))
+    assert len(drawn) == 1 + 13 * 12 // 2 - len(pairs)
     assert chisquare(list(drawn.values())).pvalue > 0.001
 
 
-def test_pair_limits_that_nothing_drawn_keeps_are_said():
+@pytest.mark.parametrize("kept", ["widths", "cost"])
+def test_beside_pair_limits_others_are_drawn_to_without_trying(kept: str):
+    # of all trees of forty tasks next to none are so narrow
+    pairs = (PairLimit(("t00", "t01"), 3),)
+    bound = Bound("copies", (1, 1, 1), 0, 6)
+    limits = Limits(most=(1, 2, 3)) if kept == "widths" else Limits(bounds=(bound,))
+    space = Space.of(FORTY, 3, replace(limits, pairs=pairs))
+    assert sum(space.sample(Random(0)).widths) <= 6
+
+
+def test_pair_limits_that_nothing_drawn_keeps_are_said(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(space_module, "_PATIENCE", 1000)
     pairs = tuple(PairLimit((one, "t39"), 2) for one in FORTY[:20])
-    with pytest.raises(EmptySpace, match="drawn at random"):
+    with pytest.raises(EmptySpace, match="none of 1,000 trees drawn at random"):
         Space.of(FORTY, 2, Limits(pairs=pairs)).sample(Random(0))
 
 

@@ -1,17 +1,26 @@
 """The trees of a space that share most and least."""
 
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from itertools import chain
+from random import Random
+
 import networkx as nx
 
-from branchsearch.space.neighbours import merges
+from branchsearch.space.neighbours import Step, merges
 from branchsearch.space.space import EmptySpace, Space
 from branchsearch.tree import Tree
+
+_Steps = Callable[[Tree], Iterator[Step]]
 
 
 def extremes(space: Space) -> tuple[Tree, Tree]:
     """The trees that share most and least; the first and the last of a space that is counted.
 
-    Where it is not, the one parts tasks as early as limits on pairs let them, and the other joins
-    branches of that one for as long as no limit speaks against it.
+    Where it is not, one tree of the space is found, branches of it are joined for as long as no
+    limit speaks against it, and parted for as long as none does: no single join or parting leads
+    further.
 
     Raises:
         EmptySpace: There is no tree, or none was found.
@@ -21,14 +30,19 @@ def extremes(space: Space) -> tuple[Tree, Tree]:
         if not trees:
             raise EmptySpace(f"no tree of {len(space.tasks)} tasks keeps to all limits")
         return space.unrank(0), space.unrank(trees - 1)
-    least = _parted(space)
-    if least not in space:
-        raise EmptySpace(f"no tree was found that keeps to all limits; nor does {least}")
-    return (_joined(least, space) if space.free_stages else least), least
+    finest = _finest(space)
+    found = _one_of(space, finest)
+    return (
+        _end(_walk(found, space, merges)),
+        _end(_walk(found, space, lambda free: _partings(free, space.narrow(finest)))),
+    )
 
 
-def _parted(space: Space) -> Tree:
-    """Part any two tasks at the first stage that may split and where no limit holds them."""
+def _finest(space: Space) -> Tree:
+    """Part any two tasks at the first stage that may split and where no limit holds them.
+
+    Whatever shares a branch here does so in every tree of the space.
+    """
     labels: list[list[int]] = []
     for stage, may_split in enumerate(space.may_split):
         held: nx.Graph[str] = nx.Graph()
@@ -44,10 +58,44 @@ def _parted(space: Space) -> Tree:
     return Tree.from_labels(space.tasks, labels)
 
 
-def _joined(tree: Tree, space: Space) -> Tree:
-    free = space.narrow(tree)
-    for step in merges(free):
-        found = space.widen(step.taken(free))
-        if found in space:
-            return _joined(found, space)
-    return tree
+def _one_of(space: Space, finest: Tree) -> Tree:
+    """The finest tree, joined until it is narrow and cheap enough; else all shared; else drawn."""
+    # what joining cannot mend is broken by every other tree as well
+    wider = replace(space, limits=replace(space.limits, most=(), bounds=()))
+    if finest not in wider:
+        raise EmptySpace(f"no tree keeps to all limits: none parts tasks more than {finest}")
+    shared = Tree.share_all(space.tasks, space.stages)
+    for tree in chain(_walk(finest, wider, merges), [shared]):
+        if tree in space:
+            return tree
+    return space.sample(Random(0))  # any will do, and always the same
+
+
+def _walk(tree: Tree, space: Space, steps: _Steps) -> Iterator[Tree]:
+    """A tree, and those that steps lead to one after the other, as long as one stays inside."""
+    yield tree
+    while space.free_stages:
+        free = space.narrow(tree)
+        ways = (space.widen(step.taken(free)) for step in steps(free))
+        found = next((way for way in ways if way in space), None)
+        if found is None:
+            return
+        yield (tree := found)
+
+
+def _end(walk: Iterator[Tree]) -> Tree:
+    (last,) = deque(walk, maxlen=1)
+    return last
+
+
+def _partings(tree: Tree, finest: Tree) -> Iterator[Step]:
+    """Every way to part tasks from a branch that can be parted no further, last stages first."""
+    heads = tuple(range(len(tree.tasks)))
+    for stage in reversed(range(len(tree.branches))):
+        row, below = tree.branches[stage], (*tree.branches, heads)[stage + 1]
+        tied: nx.Graph[int] = nx.Graph()  # tasks that go on together, or are held together
+        for labels in (below, finest.branches[stage]):
+            tied.add_edges_from((task, labels.index(label)) for task, label in enumerate(labels))
+        for tasks in nx.connected_components(tied):
+            if len(tasks) < row.count(row[min(tasks)]):
+                yield Step(stage, tuple(tasks), tree.widths[stage])

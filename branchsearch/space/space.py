@@ -184,8 +184,14 @@ class Space:
         return _listing(self.tasks, self.may_split, self.limits)
 
     def _wider(self) -> "Space":
-        """The space without the limits that make counting hard."""
-        return replace(self, limits=replace(self.limits, pairs=(), bounds=()))
+        """The space without the limits that make counting hard, and with all others.
+
+        Every limit that stays is one that draws keep to by themselves.
+        """
+        wider = replace(self, limits=replace(self.limits, pairs=()))
+        if wider.countable:
+            return wider
+        return replace(wider, limits=replace(wider.limits, bounds=()))
 
 
 @lru_cache(maxsize=64)  # counts are kept in it, and a space is asked again and again
