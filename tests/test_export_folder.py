@@ -21,7 +21,7 @@ from branchsearch.export import folder as folder_module
 from branchsearch.export import formats
 from branchsearch.export.card import card as model_card
 from branchsearch.export.classes import NotExportable
-from branchsearch.export.folder import FILES, FolderExists, _aside, export
+from branchsearch.export.folder import FILES, FolderExists, aside, export
 from branchsearch.export.formats import Calibration, Graph
 from branchsearch.export.graphs import trace
 from branchsearch.export.parts import exported_state
@@ -251,6 +251,16 @@ def test_overwriting_replaces_an_earlier_export(two: Path, tmp_path: Path):
     assert list(tmp_path.iterdir()) == [to]
 
 
+def test_the_folder_that_one_is_in_is_replaced(
+    two: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    to = copied(two, tmp_path / "net")
+    monkeypatch.chdir(to)
+    assert exported(Path(), FOUR_TASKS, facts={}, overwrite=True) == Path()
+    assert (to / "tree.txt").read_text() == f"{FOUR_TASKS}\n"
+    assert list(tmp_path.iterdir()) == [to]
+
+
 def _flipped(network: BranchedNetwork) -> dict[str, Tensor]:
     state = exported_state(network)
     state["head_seg.predict.bias"] = -state["head_seg.predict.bias"]
@@ -275,7 +285,7 @@ def test_an_export_that_was_put_away_comes_back_when_its_place_is_not_taken(
     two: Path, tmp_path: Path
 ):
     to = copied(two, tmp_path / "net")
-    with pytest.raises(FileNotFoundError), _aside(to, tmp_path / "away", overwrite=True):
+    with pytest.raises(FileNotFoundError), aside(to, tmp_path / "away", overwrite=True):
         (tmp_path / "nothing").rename(to)
     assert content(to) == content(two)
     assert list(tmp_path.iterdir()) == [to]

@@ -7,11 +7,22 @@ from typing import Any
 import pytest
 from optuna.trial import create_trial
 
+from branchsearch.export.folder import FILES, FolderExists
+from branchsearch.export.proof import ProofFailed
+from branchsearch.jobs import handing
 from branchsearch.jobs.gather import CONFIRMED, Seen
-from branchsearch.jobs.handing import Wanted, Weights, chosen, of_tree
+from branchsearch.jobs.handing import (
+    Handing,
+    Wanted,
+    Weights,
+    chosen,
+    hand_out_wanted,
+    of_tree,
+)
 from branchsearch.jobs.home import Home
 from branchsearch.jobs.pipeline import seen as looked_at
 from branchsearch.jobs.trainings import Trainings
+from branchsearch.model.branched import BranchedNetwork
 from branchsearch.search.parameters import distributions, params_of
 from branchsearch.tree import Tree
 from tests.specs import checked
@@ -105,3 +116,51 @@ def test_a_confirmed_network_says_which_trial_found_it_if_one_has(seen: Seen, tr
 def test_several_ways_to_say_which_network_are_refused(several: dict[str, Any]):
     with pytest.raises(ValueError, match="not several"):
         Wanted(**several, weights=Weights.SCRATCH)
+
+
+class Unproven:
+    """Writes a folder that looks like an export, and at its end fails where it is told to."""
+
+    def __init__(self) -> None:
+        self.fails_at: Tree | None = None
+
+    def __call__(self, to: Path, *, network: BranchedNetwork, **_: object) -> Path:
+        if network.tree == self.fails_at:
+            raise ProofFailed("it is another")
+        to.mkdir(parents=True)
+        for name in FILES:
+            (to / name).write_text(str(network.tree))
+        return to
+
+
+def test_a_front_takes_the_place_of_an_earlier_one_folder_by_folder(
+    seen: Seen, trainings: Trainings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    export = Unproven()
+    monkeypatch.setattr(handing, "export", export)
+
+    def handed(to: Path, *, overwrite: bool) -> list[Path]:
+        wanted = Wanted(pareto=True, weights=Weights.SCRATCH)
+        return hand_out_wanted(trainings, seen, wanted, to, Handing(overwrite=overwrite))
+
+    to = tmp_path / "front"
+    made = handed(to, overwrite=True)
+    assert made == [to / "trial_0", to / "trial_2"]
+    (to / "notes.txt").write_text("mine")
+    for folder in made:
+        (folder / "tree.txt").write_text("earlier")
+    with pytest.raises(FolderExists, match="front exists"):
+        handed(to, overwrite=False)
+    with pytest.raises(FolderExists, match="no exported network itself"):
+        handed(made[0], overwrite=True)
+    export.fails_at = PARTED
+    with pytest.raises(ProofFailed):
+        handed(to, overwrite=True)
+    assert [(folder / "tree.txt").read_text() for folder in made] == ["earlier"] * 2
+    export.fails_at = None
+    assert handed(to, overwrite=True) == made
+    assert [(folder / "tree.txt").read_text() for folder in made] == [str(SHARED), str(PARTED)]
+    assert {path.name for path in to.iterdir()} == {"trial_0", "trial_2", "notes.txt"}
+    (made[1] / "notes.txt").write_text("mine")
+    with pytest.raises(FolderExists, match="also holds"):
+        handed(to, overwrite=True)

@@ -99,6 +99,7 @@ def export(
         OSError: The folder cannot be written there.
     """
     check_formats(formats, calibration)
+    given, to = to, _by_name(to)
     check_free(to, overwrite)
     promise = Promise.of(network, tasks=tasks, size=size, mean=mean, std=std)
     plain_facts, reference = _plain(facts, promise), at_rest(network)
@@ -139,10 +140,15 @@ def export(
         _write(folder / SUMS, sums(folder))
         _sync(folder)
         # not inside the work folder, which goes whatever happens
-        with _aside(to, work.with_name(f"{work.name}-replaced"), overwrite):
+        with aside(to, work.with_name(f"{work.name}-replaced"), overwrite):
             folder.rename(to)
         _sync(to.parent)
-    return to
+    return given
+
+
+def _by_name(to: Path) -> Path:
+    """``.`` and ``..`` as those above see them: a folder is replaced under its name there."""
+    return to.resolve() if to.name in ("", "..") else to
 
 
 def check_free(to: Path, overwrite: bool) -> None:
@@ -168,8 +174,12 @@ def check_free(to: Path, overwrite: bool) -> None:
 
 
 @contextmanager
-def _aside(to: Path, away: Path, overwrite: bool) -> Iterator[None]:
-    """Put an earlier export away while its place is taken; back, if that fails."""
+def aside(to: Path, away: Path, overwrite: bool) -> Iterator[None]:
+    """Put an earlier export away while its place is taken; back, if that fails.
+
+    Raises:
+        FolderExists: As ``check_free``.
+    """
     check_free(to, overwrite)  # the proof took a while
     if not os.path.lexists(to):
         yield

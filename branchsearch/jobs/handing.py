@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from torch import nn
 from branchsearch import catalog
 from branchsearch.datasets.dataset import Dataset
 from branchsearch.datasets.loading import load
-from branchsearch.export.folder import FolderExists, export
+from branchsearch.export.folder import FolderExists, aside, check_free, export
 from branchsearch.export.formats import Calibration
 from branchsearch.export.learning import Learning
 from branchsearch.export.sliced import sliced
@@ -290,20 +291,42 @@ def hand_out(network: Network, seen: Seen, to: Path, how: Handing) -> Path:
 
 
 def hand_out_all(networks: Sequence[Network], seen: Seen, to: Path, how: Handing) -> list[Path]:
-    """Export several networks into one new folder, each into one of its own; all or none.
+    """Export several networks into one folder, each into one of its own; all or none.
+
+    With ``how.overwrite`` earlier exports of the same names give way when all are proven. Whatever
+    else is in ``to`` stays.
 
     Raises:
-        FolderExists: Something is at ``to``; several exports are replaced one by one.
+        FolderExists: Something is at ``to``, or in it, that may not be replaced.
         ProofFailed: As ``hand_out``.
         OSError: As ``hand_out``.
     """
-    if os.path.lexists(to):
-        raise FolderExists(f"{to} exists; several networks are exported into a new folder alone")
-    names = [network.name.replace(" ", "_") for network in networks]
-    with whole_folder(to) as work:
-        for name, network in zip(names, networks, strict=True):
-            hand_out(network, seen, work / name, replace(how, overwrite=False))
-    return [to / name for name in names]
+    places = [to / network.name.replace(" ", "_") for network in networks]
+    if not os.path.lexists(to):
+        with whole_folder(to) as work:
+            _hand_out_into(work, networks, places, seen, how)
+        return places
+    if not how.overwrite or not to.is_dir() or (to / "model.json").exists():
+        raise FolderExists(
+            f"{to} exists; several networks are exported into a new folder, or, when overwriting "
+            "is asked for, into one that is no exported network itself"
+        )
+    for place in places:
+        check_free(place, overwrite=True)
+    with TemporaryDirectory(prefix=".branchsearch-front-", dir=to) as name:
+        work = Path(name)
+        _hand_out_into(work, networks, places, seen, how)
+        for place in places:
+            with aside(place, work / f"{place.name}-replaced", overwrite=True):
+                (work / place.name).rename(place)
+    return places
+
+
+def _hand_out_into(
+    work: Path, networks: Sequence[Network], places: Sequence[Path], seen: Seen, how: Handing
+) -> None:
+    for network, place in zip(networks, places, strict=True):
+        hand_out(network, seen, work / place.name, replace(how, overwrite=False))
 
 
 def _of_tree(
