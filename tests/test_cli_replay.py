@@ -42,7 +42,7 @@ def replay(table: Path, *arguments: str) -> Result:
 
 def replayed(table: Path, *arguments: str) -> Report:
     result = replay(table, "--output", "json", *arguments)
-    assert result.exit_code == 0, result.stderr
+    assert (result.exit_code, result.stderr) == (0, "")  # nobody looks on
     return Report.model_validate_json(result.stdout)
 
 

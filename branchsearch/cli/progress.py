@@ -11,6 +11,13 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 from branchsearch.jobs.progress import STEPS, Standing
 
 
+def note(text: str) -> None:
+    """Say on standard error what is being done, where somebody looks on."""
+    console = Console(stderr=True)
+    if console.is_terminal:
+        console.print(text, highlight=False)
+
+
 class Shown:
     """A job's progress.
 

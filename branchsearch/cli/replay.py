@@ -42,6 +42,7 @@ def replay(
     """Replay searches on a table of trained trees; say how far each stays behind the best tree."""
     from branchsearch.catalog import check, find
     from branchsearch.cli.output import show
+    from branchsearch.cli.progress import note
     from branchsearch.search.replay.affinities import read_affinity
     from branchsearch.search.replay.replay import RANDOM_TREE, Replay
     from branchsearch.search.replay.table import read_table
@@ -65,7 +66,7 @@ def replay(
     replayed: dict[str, Replayed] = {}
     for name in dict.fromkeys(sampler):
         if name != RANDOM_TREE:
-            typer.echo(f"{name} ...", err=True)
+            note(f"{name} ...")
             replayed[name] = replaying.of_sampler(find("sampler", name)(replaying.problem))
     replayed |= {RANDOM_TREE: replaying.of_random_tree(), **replaying.of_rules()}
     if output is Output.JSON:
@@ -105,6 +106,7 @@ def simulate(
 
     from branchsearch.catalog import check, find
     from branchsearch.cli.output import show
+    from branchsearch.cli.progress import note
     from branchsearch.search.replay.simulate import simulate
 
     for name in sampler:
@@ -112,7 +114,7 @@ def simulate(
     trainings = _trainings(table, synthetic, seconds, seed)
     rows = []
     for name in dict.fromkeys(sampler):
-        typer.echo(f"{name} ...", err=True)
+        note(f"{name} ...")
         began = time.perf_counter()
         made = find("sampler", name)(trainings.problem)
         found = simulate(trainings, made, trials=trials, workers=workers, seed=seed)

@@ -12,7 +12,6 @@ from statistics import NormalDist
 
 import numpy as np
 import torch
-from scipy.stats.qmc import Sobol
 from torch import Tensor
 
 
@@ -54,6 +53,9 @@ def drawn_settings(count: int = DRAWN) -> Settings:
     smaller fourth, a reach of half a path, little chance in training. That trainings scatter shows
     soon; but a tree whose score was taken for chance is not trained again.
     """
+    # here, since it takes half a second, and a job is checked without
+    from scipy.stats.qmc import Sobol
+
     uniform = Sobol(8, seed=0).random(count).clip(1e-6, 1 - 1e-6)
     normal = torch.from_numpy(np.vectorize(NormalDist().inv_cdf)(uniform))
     logits = normal[:, :4] + torch.tensor([0.0, 0.0, 0.0, -1.0])
