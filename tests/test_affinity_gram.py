@@ -106,6 +106,13 @@ def test_large_features_are_no_infinite_ones():
     np.testing.assert_allclose(ours.numpy(), in_double(rows), atol=1e-6)
 
 
+@pytest.mark.parametrize("scale", [1e-18, 1e-23, 1e-30])
+def test_tiny_features_are_no_equal_ones(scale: float):
+    rows = (features(0) * scale).float()
+    ours = one_minus_pearson(gram(rows))
+    np.testing.assert_allclose(ours.numpy(), in_double(rows), atol=1e-6)
+
+
 def test_images_without_contrast_are_known():
     rows = features(0, size=40)
     rows[[1, 4]] = 5.0

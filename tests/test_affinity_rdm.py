@@ -37,6 +37,16 @@ def test_equal_dissimilarities_are_equal_to_the_last_bit():
     assert len(found.unique()) == len(np.unique(pdist(rows.numpy(), "sqeuclidean")))
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32])
+@pytest.mark.parametrize("dissimilarity", [one_minus_pearson, squared_euclidean])
+def test_features_of_zeros_and_ones_tie_in_single_precision_as_in_double(
+    dtype: torch.dtype, dissimilarity: Dissimilarity
+):
+    rows = (features(0, 100, 60) > 0.5).to(dtype)
+    found, exact = (dissimilarity(gram(each)) for each in (rows, rows.double()))
+    torch.testing.assert_close(found.unique(return_counts=True), exact.unique(return_counts=True))
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_an_image_without_contrast_is_named(dtype: torch.dtype):
     rows = features(0, dtype=dtype)

@@ -94,8 +94,8 @@ class Lookahead:
             stage, batch, source, task = np.argwhere(~np.isfinite(self.after))[0]
             raise ValueError(
                 f"the loss of task {task} for batch {batch} is "
-                f"{self.after[stage, batch, source, task]} after a step on task {source}'s gradient "
-                f"of stage {stage}"
+                f"{self.after[stage, batch, source, task]} after a step on task {source}'s "
+                f"gradient of stage {stage}"
             )
 
 

@@ -26,6 +26,9 @@ _COMMON = 0.8
 #: The same for what all features of one image have in common; beyond, double precision is needed.
 _OFFSET = 0.99
 
+#: Squares below this, in the mean over an image's features, lose digits in single precision.
+_TINY = 1e-30
+
 
 @dataclass(frozen=True, slots=True)
 class Gram:
@@ -70,7 +73,7 @@ def gram(chunks: Tensor | Iterable[Tensor], *, source: str = "") -> Gram:
     those in double by less than 1e-6, and their ranks correlate to 1 - 1e-7 or better: also after
     a ReLU, where features have a mean of 1000 times their spread, or where images are all nearly
     the same. Where single precision would not do (an image's own mean dwarfs what varies in it, or
-    squares overflow), products are taken in double, at half the speed.
+    squares overflow or vanish), products are taken in double, at half the speed.
 
     Args:
         chunks: Features [K, F], or an iterable of column chunks [K, f]; rows are always the same K
@@ -144,7 +147,9 @@ class _Sums:
         if not self.centred and _mostly_common(products, offset):
             self.centred = True
             return self._added(piece)
-        if not energy.isfinite().all() or (not double and (offset > _OFFSET * energy).any()):
+        if not energy.isfinite().all():
+            return False
+        if not double and ((offset > _OFFSET * energy).any() or _vanishing(left, energy)):
             return False
         self.dtype = torch.promote_types(self.dtype, piece.dtype)
         self.products += products
@@ -210,6 +215,12 @@ def _mostly_common(products: Float[Tensor, "K K"], offset: Float[Tensor, " K"]) 
     energy = products.diagonal()
     images = (2 * products.sum() - energy.sum()) / len(products)
     return bool((images > _COMMON * energy.sum()) | (offset > _COMMON * energy).any())
+
+
+def _vanishing(rows: Float[Tensor, "K f"], energy: Float[Tensor, " K"]) -> bool:
+    """Whether some rows are so small that their squares have lost digits, or are 0."""
+    small = energy < _TINY * rows.shape[1]
+    return bool(small.any() and rows[small].any())
 
 
 def _as_first(

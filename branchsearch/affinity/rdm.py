@@ -4,6 +4,12 @@ Shape letters: K = probe images, P = K (K - 1) / 2 pairs of different images, ro
 
 Only that triangle is ever compared. The diagonal and the mirrored half hold nothing new, and with
 their zeros or ones two unrelated networks would seem much alike.
+
+Equal dissimilarities come out equal wherever products are in double, and from single precision
+where those were exact, as of features that are 0 or 1. Other features in single precision, or with
+a mean taken off, leave up to 1e-6 between equal ones, so that they are no ties: more than that lies
+between different ones where images are nearly alike, and no rounding would tell. Where ties matter,
+as between copies of an image, hand in doubles.
 """
 
 from functools import lru_cache
@@ -63,8 +69,6 @@ def _clean(
     spread = float(dissimilarities.max() - dissimilarities.min())
     if not spread > (1e-12 if double else 1e-6) * scale:
         raise ValueError(f"{features.source}: every two images are equally alike")
-    if not double:
-        return dissimilarities
     # equal dissimilarities must be equal to the last bit, or they are no ties
     return (dissimilarities / scale).round(decimals=12) * scale
 
