@@ -35,7 +35,7 @@ from branchsearch.train.recipe import Recipe
 from branchsearch.tree import Tree
 from tests.networks import small
 from tests.tasks import MANY, target_of, task_of, without
-from tests.test_export_source import HOUSE_RULES, MEAN, STD, imported
+from tests.test_export_source import HOUSE_RULES, MEAN, STD, imported, mypy
 
 TREE = Tree.parse("depth+edges+seg > depth+seg,edges > depth,edges,seg")
 TASKS = (
@@ -243,14 +243,11 @@ def _keeps_the_rules(folder: Path) -> None:
 
 
 def test_the_files_pass_mypy_together(tmp_path: Path):
-    cache = f"--cache-dir={Path(__file__).parents[1] / '.mypy_cache'}"
     for number, learning in enumerate(LEARNINGS[:2]):
         folder = tmp_path / str(number)
         folder.mkdir()
         exported(learning, folder)
-        command = [sys.executable, "-m", "mypy", "--strict", "--config-file=", cache, "."]
-        ran = subprocess.run(command, cwd=folder, capture_output=True, text=True)
-        assert ran.returncode == 0, ran.stdout + ran.stderr
+        mypy(folder)
 
 
 def test_losses_that_are_not_finite_end_the_training(tmp_path: Path):
