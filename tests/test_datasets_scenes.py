@@ -1,5 +1,5 @@
 from pathlib import Path
-from time import perf_counter
+from time import process_time
 from typing import Any
 
 import numpy as np
@@ -177,9 +177,9 @@ def test_difficulties_differ_as_they_say(tmp_path: Path):
 
 def test_a_scene_takes_about_a_millisecond():
     for size in (32, 48):
-        started = perf_counter()
+        started = process_time()  # other work on the machine is not counted
         for seed in range(100):
             draw(seed, size)
-        milliseconds = (perf_counter() - started) * 10
+        milliseconds = (process_time() - started) * 10
         print(f"{milliseconds:.2f} ms per scene of {size} x {size} pixels")
         assert milliseconds < 20

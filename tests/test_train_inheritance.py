@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from copy import deepcopy
 
 import pytest
@@ -145,3 +147,9 @@ def test_a_task_without_a_network_is_named():
     tree = Tree.parse("a+b > a,b")
     with pytest.raises(ValueError, match="no network to inherit from for b"):
         inherit(small(tree), {"a": small(Tree.share_all(["a"], 2))}, Inherit.COPY)
+
+
+def test_who_aligns_nothing_does_not_wait_for_what_aligns():
+    program = "import branchsearch.train.inheritance, sys; print('scipy.optimize' in sys.modules)"
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert ran.stdout == "False\n"

@@ -15,7 +15,6 @@ from collections.abc import Sequence
 
 import torch
 from jaxtyping import Float, Int
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor, nn
 
 from branchsearch.backbones.resnet import ResidualBlock, ResidualStage
@@ -105,6 +104,9 @@ def _rows(layer: nn.Module) -> Float[Tensor, "C W"]:
 
 def _matched(ours: Float[Tensor, "C W"], theirs: Float[Tensor, "C W"]) -> Order:
     """For each of their channels, which of ours is taken."""
+    # half a second to import, and most trainings and all checks of a job align nothing
+    from scipy.optimize import linear_sum_assignment
+
     _, columns = linear_sum_assignment((theirs @ ours.T).cpu().numpy(), maximize=True)
     return torch.from_numpy(columns)
 
