@@ -100,6 +100,16 @@ def test_weights_of_another_model_are_refused(tmp_path: Path):
         ("resnet18", {"cuts": ["layer2", "layer1"]}, "not in the model's order"),
         ("resnet18", {"cuts": ["layer4"]}, "cannot be cut behind 'layer4'"),
         ("hrnet_w18_small", {}, "more than one tensor goes across"),
+        (
+            "vit_small_patch16_dinov3",
+            {"arguments": {"img_size": 32, "depth": 2}, "cuts": ["blocks.0"]},
+            r"behind 'blocks.0' or anywhere else: .* as in beit, beitv2, dinov3, eva02, hrnet",
+        ),
+        (
+            "beit_base_patch16_224",
+            {"arguments": {"img_size": 32, "depth": 2}},
+            "cannot be cut .*anywhere else: more than one tensor goes across",
+        ),
     ],
 )
 def test_what_cannot_be_made_or_cut_is_named(model: str, args: dict[str, object], told: str):

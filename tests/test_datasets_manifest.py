@@ -70,11 +70,12 @@ def test_kept_and_decoded_on_the_way_are_the_same(tmp_path: Path):
         )
 
 
-def test_parquet_is_read_as_csv_is(tmp_path: Path):
+@pytest.mark.parametrize("name", ["animals.parquet", "animals.PARQUET", "animals.pq"])
+def test_parquet_is_read_as_csv_is(tmp_path: Path, name: str):
     path = animals(tmp_path)
-    parquet.write_table(csv.read_csv(path), tmp_path / "animals.parquet")
+    parquet.write_table(csv.read_csv(path), tmp_path / name)
     one = by_image(opened(path, tmp_path / "a"))
-    other = by_image(opened(tmp_path / "animals.parquet", tmp_path / "b"))
+    other = by_image(opened(tmp_path / name, tmp_path / "b"))
     assert one.keys() == other.keys()
     for image, targets in one.items():
         for name, target in targets.items():

@@ -43,6 +43,10 @@ _NOT_GIVEN = frozenset(
 #: Of a stage's output; a stem that does less belongs to the stage behind it.
 _LEAST_STRIDE = 4
 
+#: Families that cannot be cut anywhere: each of their blocks takes positions or masks of its own
+#: beside the features, or there are several features at once.
+_NO_ROW = ("beit", "beitv2", "dinov3", "eva02", "hrnet")
+
 #: Where a model says of no size what it takes, pixels: a size that many strides divide.
 _SIZE = (256, 256)
 
@@ -180,11 +184,16 @@ def _places(parts: Sequence[Call], cuts: Sequence[str], model: str) -> list[int]
     names = [part.name for part in parts]
     if len(set(names)) < len(names):
         raise NotCuttable(f"timm:{model} runs one of {names} twice, so no stage can hold it")
+    if cuts and len(names) < 2:
+        raise NotCuttable(
+            f"timm:{model} cannot be cut behind {cuts[0]!r} or anywhere else: more than one tensor "
+            f"goes across between any two of its modules, as in {', '.join(_NO_ROW)}"
+        )
     for cut in cuts:
         if cut not in names[:-1]:
             raise NotCuttable(
                 f"timm:{model} cannot be cut behind {cut!r}, where more than one tensor goes "
-                f"across or there is no module; it can be behind {', '.join(names[:-1]) or 'none'}"
+                f"across or there is no module; it can be behind {', '.join(names[:-1])}"
             )
     places = [names.index(cut) + 1 for cut in cuts]
     if places != sorted(set(places)):

@@ -7,6 +7,9 @@ from pathlib import Path
 
 from branchsearch.datasets.listing import InvalidListing
 
+#: Endings of Parquet files' names, in small letters; all others are CSV.
+_PARQUET = (".parquet", ".pq")
+
 
 @dataclass(frozen=True, slots=True)
 class Table:
@@ -41,7 +44,7 @@ def read_table(path: Path) -> Table:
         InvalidListing: It is not what its name says, with the row.
         OSError: It cannot be read.
     """
-    return _from_parquet(path) if path.suffix == ".parquet" else _from_csv(path)
+    return _from_parquet(path) if path.suffix.lower() in _PARQUET else _from_csv(path)
 
 
 def _from_csv(path: Path) -> Table:
