@@ -192,10 +192,10 @@ def test_samples_are_in_the_space(space: Space, seed: int):
 
 
 def test_twelve_tasks_with_limits_on_pairs_are_counted_by_another_way_round():
-    # a and b share exactly 2 of 3 stages or do not: three limits that part the space
+    # a and b share exactly 0, 1 or 2 stages: three limits that part the space
     tasks = "abcdefghijkl"
-    shares = [Limits(pairs=(PairLimit(("a", "b"), n, n),)) for n in range(4)]
-    assert sum(Space.of(tasks, 3, n).count() for n in shares) == count_trees(12, 3)
+    shares = [Limits(pairs=(PairLimit(("a", "b"), n, n),)) for n in range(3)]
+    assert sum(Space.of(tasks, 2, n).count() for n in shares) == count_trees(12, 2)
 
 
 def test_a_cost_and_widths_that_say_the_same_allow_the_same():
@@ -297,3 +297,25 @@ def test_limits_that_make_no_sense_are_refused(limits: Limits, message: str):
 def test_a_negative_price_is_refused():
     with pytest.raises(ValueError, match="less than 0 price"):
         Bound("price", (1, -1), 0, 3)
+
+
+def test_many_stages_beside_pair_limits_are_counted_where_numbers_last():
+    deep, pairs = (1,) * 20 + (4,) * 4, (PairLimit(("a", "b"), 20, 23),)
+    few = Space.of("abcdef", 24, Limits(most=deep, pairs=pairs))
+    apart = [few.count(), Space.of("abcdef", 24, Limits(most=deep)).count()]
+    shallow = Limits(most=(4,) * 4, pairs=(PairLimit(("a", "b"), 0, 3),))
+    assert apart == [
+        Space.of("abcdef", 4, shallow).count(),
+        Space.of("abcdef", 4, replace(shallow, pairs=())).count(),
+    ]
+    own = Space.of("abcdef", 24, Limits(pairs=pairs))
+    assert own.rank(own.unrank(own.count() - 1)) == own.count() - 1
+
+
+def test_widths_of_too_many_stages_beside_pair_limits_cannot_be_counted_but_drawn():
+    bound = Bound("copies", (1,) * 24, 0, 100)
+    space = Space.of("abcdef", 24, Limits(pairs=(PairLimit(("a", "b"), 1),), bounds=(bound,)))
+    with pytest.raises(CannotCount, match="of 24 stages beside them, take 6 tasks beyond"):
+        space.count()
+    assert space.sample(Random(0)) in space
+    assert all(tree in space for tree in extremes(space))

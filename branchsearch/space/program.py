@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from branchsearch.space.fronts import foremost
+from branchsearch.space.ragged import ragged
 from branchsearch.space.space import Space
 from branchsearch.space.subsets import allowed_branches, with_first
 from branchsearch.space.tables import BranchNumbers, dense
@@ -103,7 +104,7 @@ class Program:
     def _add(self, stage: int, tasks: int, own: "_Fronts", fronts: "_Fronts") -> None:
         parts = with_first(tasks) if self._space.may_split[stage] else np.array([tasks])
         parts = parts[(own.sizes[parts] > 0) & (fronts.sizes[tasks ^ parts] > 0)]
-        rows = _ragged(own.starts[parts], own.sizes[parts])  # one per point of h(s, P)
+        rows = ragged(own.starts[parts], own.sizes[parts])  # one per point of h(s, P)
         row_parts = np.repeat(parts, own.sizes[parts])
         kept: _Points | None = None
         while len(rows):
@@ -132,7 +133,7 @@ class Program:
         rests = tasks ^ parts
         many = fronts.sizes[rests]
         row = np.repeat(np.arange(len(rows)), many)
-        beside = _ragged(fronts.starts[rests], many)
+        beside = ragged(fronts.starts[rests], many)
         costs = own.points.costs[rows][row] + fronts.points.costs[beside]
         scores = own.points.scores[rows][row] + fronts.points.scores[beside]
         fits = (costs <= self._most_on_the_way_C).all(axis=1)
@@ -280,14 +281,6 @@ def _known(
     front = foremost(costs[:, None], scores, 1)
     known = _Staircase(costs[front], scores[front])
     return known, known.not_behind(low_cost, low_score)
-
-
-def _ragged(starts: np.ndarray, sizes: np.ndarray) -> np.ndarray:
-    """The places start, start + 1, ... of every piece, one piece after another."""
-    ends = sizes.cumsum()
-    total = int(ends[-1]) if len(ends) else 0
-    places: np.ndarray = np.arange(total) + np.repeat(starts - ends + sizes, sizes)
-    return places
 
 
 def _limit_columns(space: Space) -> list[tuple[np.ndarray, float]]:
