@@ -96,6 +96,13 @@ def test_attributes_are_judged_as_scikit_learn_judges_each(seed: int):
     assert judged("mean_average_precision") == pytest.approx(areas, rel=1e-5)
 
 
+def test_attributes_that_a_network_is_sure_of_are_ranked_all_the_same():
+    scores = torch.tensor([[120.0], [90], [60], [30], [-90], [-120]]).expand(-1, MANY)
+    truth = torch.tensor([[0.0], [1], [0], [1], [1], [0]]).expand(-1, MANY)
+    area = average_precision_score(truth[:, 0].numpy(), scores[:, 0].numpy())
+    assert measured("mean_average_precision", (scores, truth)) == pytest.approx(area)
+
+
 def test_an_attribute_that_no_image_has_is_left_out_of_the_areas():
     truth = torch.tensor([[1.0, 0, NAN], [0, 0, NAN]])
     batch = (torch.tensor([[1.0, 1, 1], [0, 0, 0]]), truth)

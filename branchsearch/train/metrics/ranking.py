@@ -59,8 +59,18 @@ class MeanAveragePrecision(Metric):
         """The mean over the attributes that some image has."""
         scores, truths = dim_zero_cat(self.scores), dim_zero_cat(self.truths)
         areas = [
-            binary_average_precision(scores[:, column], truths[:, column], ignore_index=-1)
+            binary_average_precision(_ranks(scores[:, column]), truths[:, column], ignore_index=-1)
             for column in range(self.attributes)
             if (truths[:, column] == 1).any()
         ]
         return torch.stack(areas).mean() if areas else torch.full((), torch.nan)
+
+
+def _ranks(scores: Tensor) -> Tensor:
+    """Numbers in [0, 1], [N], in the order of scores [N] of any size, and equal where they are.
+
+    torchmetrics would put log-odds through a sigmoid, which makes the large ones equal to 1.
+    """
+    _, places = torch.unique(scores, return_inverse=True)
+    ranks: Tensor = places.double() / len(places)
+    return ranks
