@@ -8,11 +8,12 @@ Source: S. Vandenhende et al., "Branched Multi-Task Networks: Deciding What Laye
 BMVC 2020, section 3.3, searches in the same direction, with groupings by spectral clustering.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import cache
-from itertools import combinations
-from typing import TypeVar
+from itertools import chain, combinations
+from operator import add
+from typing import NamedTuple
 
 import numpy as np
 
@@ -21,10 +22,8 @@ from branchsearch.space.points import Point, columns_of, point_of
 from branchsearch.space.space import Space
 from branchsearch.space.stagewise import StageScore, additive
 from branchsearch.space.subsets import members
-from branchsearch.space.tables import BranchNumbers, number_of, total
+from branchsearch.space.tables import BranchNumbers, number_of
 from branchsearch.tree import Tree
-
-_Value = TypeVar("_Value")
 
 
 def beam(
@@ -59,13 +58,12 @@ def beam(
     """
     stagewise = score if isinstance(score, StageScore) else additive(score)
     columns, most = columns_of(cost, budget)
-    trees = [tree for tree in _Search(stagewise, columns, space, width).trees() if tree in space]
-    costs = np.array([[total(column, tree) for column in columns] for tree in trees], float)
-    costs = costs.reshape(len(trees), len(columns))
-    scores = np.array([stagewise.of(tree) for tree in trees], float)
+    found = [end for end in _Search(stagewise, columns, space, width).ends() if end.tree in space]
+    costs = np.array([end.costs for end in found]).reshape(len(found), len(columns))
+    scores = np.array([end.score for end in found])
     fits = np.flatnonzero((costs <= np.array(most)).all(axis=1))
     front = fits[foremost(costs[fits], scores[fits], 1)]
-    return [point_of(stagewise.of, cost, trees[place]) for place in front]
+    return [point_of(stagewise.of, cost, found[place].tree) for place in front]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,19 +81,40 @@ class _Below:
     rows: tuple[tuple[int, ...], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _Partition:
+class _Partition(NamedTuple):  # hundreds of thousands are made, and a tuple is made fast
     """The branches of one stage, and the best that may lie below them.
 
     Attributes:
         parts: The branches, as masks.
-        numbers: What each of them counts.
         below: In front of each other over costs and score.
     """
 
     parts: tuple[int, ...]
-    numbers: tuple[float, ...]
     below: tuple[_Below, ...]
+
+
+class _End(NamedTuple):
+    """A whole tree, its numbers added up in the order of its branches, as ``total`` does."""
+
+    costs: tuple[float, ...]
+    score: float
+    tree: Tree
+
+
+class _Numbers(dict[int, float]):
+    """What the branches of one stage count or cost, by mask; each is asked for once."""
+
+    def __init__(self, numbers: BranchNumbers, stage: int, space: Space) -> None:
+        super().__init__()
+        self._numbers, self._stage, self._tasks = numbers, stage, space.tasks
+
+    def __missing__(self, part: int) -> float:
+        branch = members(self._tasks, part)
+        self[part] = number = float(number_of(self._numbers, self._stage, branch))
+        return number
+
+    def of(self, parts: Iterable[int]) -> Iterator[float]:
+        return map(self.__getitem__, parts)
 
 
 class _Search:
@@ -103,24 +122,23 @@ class _Search:
         self, score: StageScore, columns: Sequence[BranchNumbers], space: Space, width: int
     ) -> None:
         self._score, self._columns, self._space, self._width = score, columns, space, width
-        self._number = cache(self._number_of)
-        self._cost = cache(self._cost_of)
+        self._numbers = [_Numbers(score.branch, stage, space) for stage in range(space.stages)]
+        self._prices = [
+            [_Numbers(column, stage, space) for column in columns] for stage in range(space.stages)
+        ]
+        self._labels = cache(self._labels_of)  # many trees have the same branches at a stage
         pairs = [(_mask(space.tasks, pair.tasks), pair) for pair in space.limits.pairs]
         self._apart = [(mask, pair.most) for mask, pair in pairs if pair.most is not None]
         self._together = [(mask, pair.least) for mask, pair in pairs]
 
-    def trees(self) -> list[Tree]:
+    def ends(self) -> list[_End]:
         """Every tree that came up to the input."""
         settled = [_Below(0.0, (0.0,) * len(self._columns), ())]
         heads = tuple(1 << task for task in range(len(self._space.tasks)))
         found = [(heads, settled)]
         for stage in range(self._space.stages - 1, -1, -1):
             found = self._stage(stage, found)
-        return [
-            Tree.from_labels(self._space.tasks, [self._labels(row) for row in each.rows])
-            for _, ends in found
-            for each in ends
-        ]
+        return [self._end(each.rows) for _, below in found for each in below]
 
     def _stage(
         self, stage: int, found: list[tuple[tuple[int, ...], list[_Below]]]
@@ -148,24 +166,21 @@ class _Search:
             if least > stage:
                 met = [part for part in joined if part & pair]
                 joined = [part for part in joined if not part & pair] + [sum(met)]
-        return _Partition(tuple(joined), tuple(self._number(stage, part) for part in joined), below)
+        return _Partition(tuple(joined), below)
 
     def _joined(self, stage: int, each: _Partition, one: int, other: int) -> _Partition | None:
         """Two branches as one; None where a limit speaks against it."""
         join = each.parts[one] | each.parts[other]
         if any(join & pair == pair and most <= stage for pair, most in self._apart):
             return None
-        return _Partition(
-            (*_without(each.parts, one, other), join),
-            (*_without(each.numbers, one, other), self._number(stage, join)),
-            each.below,
-        )
+        others = (*each.parts[:one], *each.parts[one + 1 : other], *each.parts[other + 1 :])
+        return _Partition((*others, join), each.below)
 
     def _promising(self, stage: int, partitions: list[_Partition]) -> list[_Partition]:
         """Those that hold most of the front over costs and score; then those of lowest score."""
         if len(partitions) <= self._width:
             return partitions
-        scores = [self._score.stage(stage, each.numbers) for each in partitions]
+        scores = [self._stage_score(stage, each.parts) for each in partitions]
         owners = np.repeat(np.arange(len(partitions)), [len(each.below) for each in partitions])
         ends = [below for each in partitions for below in each.below]
         of_stage = np.array([self._costs(stage, each.parts) for each in partitions])
@@ -186,11 +201,11 @@ class _Search:
             return []
         if stage == 0 and width > 1 and not self._space.may_split[0]:
             return []
-        score, costs = self._score.stage(stage, each.numbers), self._costs(stage, each.parts)
+        score, costs = self._stage_score(stage, each.parts), self._costs(stage, each.parts)
         ends = [
             _Below(
                 below.score + score,
-                tuple(map(sum, zip(below.costs, costs, strict=True))),
+                tuple(map(add, below.costs, costs)),
                 (each.parts, *below.rows),
             )
             for below in each.below
@@ -206,17 +221,21 @@ class _Search:
             front = front[np.linspace(0, len(front) - 1, most).round().astype(int)]
         return tuple(below[place] for place in front)
 
-    def _number_of(self, stage: int, part: int) -> float:
-        return number_of(self._score.branch, stage, members(self._space.tasks, part))
-
-    def _cost_of(self, stage: int, part: int) -> tuple[float, ...]:
-        branch = members(self._space.tasks, part)
-        return tuple(float(number_of(column, stage, branch)) for column in self._columns)
+    def _stage_score(self, stage: int, parts: tuple[int, ...]) -> float:
+        return self._score.stage(stage, list(self._numbers[stage].of(parts)))
 
     def _costs(self, stage: int, parts: tuple[int, ...]) -> tuple[float, ...]:
-        return tuple(map(sum, zip(*(self._cost(stage, part) for part in parts), strict=True)))
+        return tuple(sum(column.of(parts)) for column in self._prices[stage])
 
-    def _labels(self, parts: tuple[int, ...]) -> list[int]:
+    def _end(self, rows: tuple[tuple[int, ...], ...]) -> _End:
+        stages = [_in_order(row) for row in rows]
+        score = sum(self._stage_score(stage, row) for stage, row in enumerate(stages))
+        columns = zip(*self._prices, strict=True)
+        costs = [sum(chain.from_iterable(map(_Numbers.of, column, stages))) for column in columns]
+        labels = [self._labels(row) for row in stages]
+        return _End(tuple(costs), score, Tree.from_labels(self._space.tasks, labels))
+
+    def _labels_of(self, parts: tuple[int, ...]) -> list[int]:
         tasks = range(len(self._space.tasks))
         return [next(part for part in parts if part >> task & 1) for task in tasks]
 
@@ -234,12 +253,12 @@ def _add(
         alike[key] = found
     elif there.below is not found.below:
         new = tuple(below for below in found.below if below not in there.below)
-        alike[key] = replace(there, below=in_front(there.below + new) if new else there.below)
+        alike[key] = there._replace(below=in_front(there.below + new)) if new else there
 
 
-def _without(values: tuple[_Value, ...], one: int, other: int) -> tuple[_Value, ...]:
-    """All but two, of which the first comes first."""
-    return values[:one] + values[one + 1 : other] + values[other + 1 :]
+def _in_order(parts: tuple[int, ...]) -> tuple[int, ...]:
+    """Branches by their first task, as a tree numbers them."""
+    return tuple(sorted(parts, key=lambda part: part & -part))
 
 
 def _mask(tasks: Sequence[str], some: Sequence[str]) -> int:

@@ -61,11 +61,14 @@ def worst_pair(tasks: Sequence[str], affinity: np.ndarray) -> BranchNumbers:
     """The largest dissimilarity, 1 - affinity, in a branch; 0 for one task."""
     unlike = 1 - (affinity + affinity.transpose(0, 2, 1)) / 2
     places = {task: place for place, task in enumerate(tasks)}
+    unlike[:, range(len(tasks)), range(len(tasks))] = -np.inf  # no task is a pair
 
     @cache  # many trees have the same branches
     def worst(stage: int, branch: frozenset[str]) -> float:
-        pairs = combinations([places[task] for task in branch], 2)
-        return max((float(unlike[stage, i, j]) for i, j in pairs), default=0.0)
+        if len(branch) < 2:
+            return 0.0
+        rows = np.array([places[task] for task in branch])
+        return float(unlike[stage, rows[:, None], rows].max())
 
     return worst
 
