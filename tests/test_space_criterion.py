@@ -61,6 +61,18 @@ def test_ranking_puts_the_least_dissimilar_first_and_shares_among_equals():
     assert alike[0] == Tree.share_all("abc", 2)
 
 
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_two_tasks_without_an_affinity_are_named(form: str, value: float):
+    affinity = random_affinity(3, 2, seed=0)
+    affinity[1, 0, 2] = value
+    affinity[1, 1, 1] = np.nan  # a task is not compared with itself
+    with pytest.raises(ValueError, match=r"affinity of a and c at stage 1 is -?(nan|inf)"):
+        ranking(Space.of("abc", 2), affinity, form=form)
+    affinity[1, 0, 2] = 0
+    assert len(ranking(Space.of("abc", 2), affinity, form=form)) == 12
+
+
 def test_an_affinity_of_another_shape_is_refused():
     with pytest.raises(ValueError, match=r"shape \(1, 2, 2\)"):
         dissimilarity(Tree.parse("a+b > a,b"), np.ones((1, 2, 2)))

@@ -39,7 +39,7 @@ def dissimilarity(
         weights: Shape [S], of the stages; 1 by default.
 
     Raises:
-        ValueError: The shapes do not fit.
+        ValueError: The shapes do not fit, or two tasks have no affinity.
     """
     tasks = len(tree.tasks)
     if affinity.shape != (len(tree.branches), tasks, tasks):
@@ -58,8 +58,12 @@ def mean_of_worst(
 
 
 def worst_pair(tasks: Sequence[str], affinity: np.ndarray) -> BranchNumbers:
-    """The largest dissimilarity, 1 - affinity, in a branch; 0 for one task."""
-    unlike = 1 - (affinity + affinity.transpose(0, 2, 1)) / 2
+    """The largest dissimilarity, 1 - affinity, in a branch; 0 for one task.
+
+    Raises:
+        ValueError: Two tasks have no affinity.
+    """
+    unlike = 1 - _both_ways(tasks, affinity)
     places = {task: place for place, task in enumerate(tasks)}
     unlike[:, range(len(tasks)), range(len(tasks))] = -np.inf  # no task is a pair
 
@@ -83,8 +87,11 @@ def sum_of_gains(tasks: Sequence[str], affinity: np.ndarray) -> StageScore:
 
     With what two-task trainings give as affinity, that is the two-task estimate of a tree, up to a
     factor and a constant, see ``branchsearch.affinity.two_task``.
+
+    Raises:
+        ValueError: Two tasks have no affinity.
     """
-    both = (affinity + affinity.transpose(0, 2, 1)) / 2
+    both = _both_ways(tasks, affinity)
     places = {task: place for place, task in enumerate(tasks)}
 
     @cache
@@ -93,6 +100,19 @@ def sum_of_gains(tasks: Sequence[str], affinity: np.ndarray) -> StageScore:
         return -sum(float(both[stage, i, j]) for i, j in pairs)
 
     return additive(lost)
+
+
+def _both_ways(tasks: Sequence[str], affinity: np.ndarray) -> np.ndarray:
+    """The mean of what two tasks are to each other; of a task with itself nothing is asked."""
+    both: np.ndarray = (affinity + affinity.transpose(0, 2, 1)) / 2
+    unknown = ~np.isfinite(both) & ~np.eye(len(tasks), dtype=bool)
+    if unknown.any():
+        stage, i, j = np.argwhere(unknown)[0]
+        raise ValueError(
+            f"the affinity of {tasks[i]} and {tasks[j]} at stage {stage} is {both[stage, i, j]}, "
+            "and trees can only be compared by finite numbers"
+        )
+    return both
 
 
 #: The forms of the criterion, by name.
@@ -117,7 +137,7 @@ def ranking(space: Space, affinity: np.ndarray, *, form: str = "mean") -> list[T
     ``branchsearch.space.program``; with more tasks what a beam search finds for each cost.
 
     Raises:
-        ValueError: The form is not one of ``FORMS``.
+        ValueError: The form is not one of ``FORMS``, or two tasks have no affinity.
     """
     score = _score(space, affinity, form)
     if _is_listed(space):
