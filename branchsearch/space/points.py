@@ -13,7 +13,7 @@ from branchsearch.tree import Tree
 Costs: TypeAlias = BranchNumbers | Sequence[BranchNumbers]
 
 #: The most that a tree may cost: one number per cost, None for no bound.
-Budget: TypeAlias = float | Sequence[float] | None
+Budget: TypeAlias = float | Sequence[float | None] | None
 
 
 class Point(NamedTuple):
@@ -38,13 +38,23 @@ def point_of(score: Callable[[Tree], int | float], cost: Costs, tree: Tree) -> P
 
 
 def columns_of(cost: Costs, budget: Budget) -> tuple[list[BranchNumbers], list[float]]:
-    """One column per cost, and what each may come to.
+    """One column per cost, and what each may come to: ``inf`` where there is no bound.
 
     Raises:
-        ValueError: There is not one budget per cost.
+        ValueError: There is not one budget per cost, or one that is no number.
     """
     columns = list(cost) if isinstance(cost, Sequence) else [cost]
-    most = [math.inf] * len(columns) if budget is None else np.atleast_1d(budget).tolist()
-    if len(most) != len(columns):
-        raise ValueError(f"{len(columns)} costs need as many budgets, not {len(most)}")
-    return columns, most
+    if budget is None:
+        return columns, [math.inf] * len(columns)
+    each = budget if isinstance(budget, Sequence | np.ndarray) else [budget]
+    if len(each) != len(columns):
+        raise ValueError(f"{len(columns)} costs need as many budgets, not {len(each)}")
+    return columns, [_most(one) for one in each]
+
+
+def _most(budget: float | None) -> float:
+    if budget is None:
+        return math.inf
+    if not budget > -math.inf:  # nor is what is not a number
+        raise ValueError(f"a budget is a finite number, or None for no bound, not {budget}")
+    return budget

@@ -10,6 +10,10 @@ the same way, and every g is kept as a Pareto front over costs and score, with p
 made each point; sums of fronts are pruned once per set. That takes about 3^T S / 2 sums of fronts.
 
 Limits on pairs leave out branches; limits on widths, and budgets, are further costs.
+
+Numbers are added up in another order than ``branchsearch.space.tables.total`` does, so that of
+floats the last digits may differ. Bounds on costs are therefore a little wider than they say, and
+who asks looks at the totals of what comes back.
 """
 
 from collections.abc import Sequence
@@ -30,6 +34,9 @@ MOST_TASKS = 14
 #: Sums that are held at once.
 _AT_ONCE = 1_000_000
 
+#: How far sums of floats may be from each other, as a share of the sum of their sizes.
+_ROUNDING = 1e-12
+
 #: Fewer rows than this are added up without a look at which may be left out.
 _FEW = 40
 
@@ -40,7 +47,7 @@ class Program:
     Args:
         score: What each branch adds; lower is better, ``inf`` forbids.
         costs: One entry per cost: what each branch adds to it.
-        most: What each may come to.
+        most: What each may come to, by rounding.
         space: The trees.
         keep: How many points must be in front of another for it to be dropped.
 
@@ -65,7 +72,9 @@ class Program:
         self._space, self._keep = space, keep
         self._everybody = (1 << len(space.tasks)) - 1
         self._score_SB = dense(score, space)
-        columns = [(dense(cost, space), bound) for cost, bound in zip(costs, most, strict=True)]
+        columns = [
+            _with_room(dense(cost, space), bound) for cost, bound in zip(costs, most, strict=True)
+        ]
         columns += _limit_columns(space)
         none = np.zeros((*self._score_SB.shape, 0))
         self._cost_SBC = np.stack([table for table, _ in columns], -1) if columns else none
@@ -82,7 +91,10 @@ class Program:
             self._stages.append(below)
 
     def trees(self) -> list[Tree]:
-        """A tree for every point of the front of all tasks that is within its bounds."""
+        """A tree for every point of the front of all tasks that is within its bounds, by rounding.
+
+        Every other tree within them has as many of these in front of it as are kept.
+        """
         whole = self._stages[-1].of(self._everybody)
         fits = (whole.costs <= self._most_C).all(axis=1)
         return [self._tree(place) for place in np.flatnonzero(fits).tolist()]
@@ -281,6 +293,13 @@ def _known(
     front = foremost(costs[:, None], scores, 1)
     known = _Staircase(costs[front], scores[front])
     return known, known.not_behind(low_cost, low_score)
+
+
+def _with_room(cost_SB: np.ndarray, most: float) -> tuple[np.ndarray, float]:
+    """A cost with its bound, wider by what rounding may make of the dearest tree."""
+    stages, subsets = cost_SB.shape
+    dearest = np.abs(cost_SB, where=np.isfinite(cost_SB), out=np.zeros_like(cost_SB)).max()
+    return cost_SB, most + _ROUNDING * float(dearest) * stages * subsets.bit_length()
 
 
 def _limit_columns(space: Space) -> list[tuple[np.ndarray, float]]:

@@ -4,7 +4,9 @@ So do parameters and multiply-adds, affinities summed over the tasks of a branch
 and linear surrogates. How it is done: ``branchsearch.space.program``.
 """
 
+from collections.abc import Sequence
 from functools import partial
+from itertools import compress
 
 import numpy as np
 
@@ -13,6 +15,10 @@ from branchsearch.space.points import Budget, Costs, Point, columns_of, point_of
 from branchsearch.space.program import Program
 from branchsearch.space.space import EmptySpace, Space
 from branchsearch.space.tables import BranchNumbers, total
+from branchsearch.tree import Tree
+
+#: So many points in front of another are looked at where rounding decides who is in a budget.
+_MOST_KEPT = 64
 
 
 def pareto_front(
@@ -34,20 +40,20 @@ def pareto_front(
         score: What each branch adds; lower is better (negate gains). ``inf`` forbids a branch.
         cost: What each branch costs; or several such columns.
         space: The trees, at most of ``branchsearch.space.program.MOST_TASKS`` tasks.
-        budget: The most that a tree may cost; one number per column.
+        budget: The most that a tree may cost; one number per column, None for no bound.
 
     Returns:
         By rising cost. No tree of the space has a lower score at the same or a lower cost. Empty
         where no tree is within the budget.
 
     Raises:
-        ValueError: Too many tasks, a branch without a number, or budgets that do not fit columns.
+        ValueError: Too many tasks, a branch without a number, or budgets that do not fit columns
+            or are no numbers.
     """
-    scored = partial(total, score)
     columns, most = columns_of(cost, budget)
     found = [
-        point_of(scored, cost, tree)
-        for tree in Program(score, columns, most, space, keep=1).trees()
+        point_of(partial(total, score), cost, tree)
+        for tree in _within(score, columns, most, space, 1)
     ]
     # limits are costs to the program, and to its front; here the asked ones alone decide
     costs = np.array([np.atleast_1d(point.cost) for point in found], float)
@@ -92,11 +98,38 @@ def k_best(
     """
     if k < 1:
         raise ValueError(f"k is how many trees are asked for, at least 1, not {k}")
-    scored = partial(total, score)
     columns, most = columns_of(cost, budget)
-    bounded = budget is not None  # else costs do not matter, and no front over them is needed
-    program = Program(score, columns if bounded else [], most if bounded else [], space, keep=k)
-    found = [point_of(scored, cost, tree) for tree in program.trees()]
+    bounded = np.isfinite(most)  # other costs do not matter, and no front over them is needed
+    trees = _within(
+        score, list(compress(columns, bounded)), list(compress(most, bounded)), space, k
+    )
+    found = [point_of(partial(total, score), cost, tree) for tree in trees]
     if not found:
         raise EmptySpace(f"no tree is within the budget of {budget}")
     return sorted(found, key=lambda point: (point.score, point.cost, str(point.tree)))[:k]
+
+
+def _within(
+    score: BranchNumbers,
+    columns: Sequence[BranchNumbers],
+    most: Sequence[float],
+    space: Space,
+    k: int,
+) -> list[Tree]:
+    """Trees whose totals keep to their bounds; any other such tree has k of these in front of it.
+
+    Whoever is dropped has as many trees in front as are kept, and of them only those count that
+    keep to the bounds. Where too few may do, since sums of floats are rounded, more are kept.
+    """
+    keep = k
+    while True:
+        trees = Program(score, columns, most, space, keep=keep).trees()
+        within = [
+            tree
+            for tree in trees
+            if all(total(cost, tree) <= bound for cost, bound in zip(columns, most, strict=True))
+        ]
+        above = len(trees) - len(within)
+        if above <= keep - k or keep - k >= _MOST_KEPT:
+            return within
+        keep = k + min(above, _MOST_KEPT)
