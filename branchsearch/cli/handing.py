@@ -248,13 +248,16 @@ def dashboard(
     home: HomeOption = DEFAULT_HOME,
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="The port to listen on.")] = 8080,
+    output: OutputOption = Output.TABLE,
 ) -> None:
-    """Open Optuna Dashboard on all studies, for reading only."""
+    """Open Optuna Dashboard on all studies, for reading only; Ctrl-C ends it."""
+    from branchsearch.cli.output import show
     from branchsearch.cli.serving import serve
     from branchsearch.jobs.job import JobNotFound
 
     opened = open_home(home)
     if not opened.exists():
         raise JobNotFound(f"no job was ever run in {opened.root}")
-    typer.echo(f"http://{host}:{port}/dashboard (Ctrl-C ends it)", err=True)
+    studies = [job.id for job in opened.store.newest_first()]
+    show({"url": f"http://{host}:{port}/dashboard", "studies": studies}, output)
     serve(opened.store.optuna_storage(), host, port)

@@ -257,14 +257,20 @@ def test_the_dashboard_shows_a_study_and_changes_nothing(home: Path, result: Res
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "branchsearch", "dashboard", "--home", home, "--port", port]
-    server = subprocess.Popen([*map(str, command)], stderr=subprocess.DEVNULL)
+    server = subprocess.Popen(
+        [*map(str, command), "--output", "json"], stdout=subprocess.PIPE, text=True
+    )
     try:
+        assert server.stdout is not None
+        told = json.loads("".join(iter(server.stdout.readline, "}\n")) + "}")
+        assert told["url"] == f"http://127.0.0.1:{port}/dashboard"
+        assert result.job.id in told["studies"]
         url = f"http://127.0.0.1:{port}/api/studies"
         studies = json.loads(_body(url))["study_summaries"]
         assert result.job.id in [study["study_name"] for study in studies]
         with pytest.raises(HTTPError, match="405"):
             urlopen(Request(f"{url}/{studies[0]['study_id']}", method="DELETE"))
-        assert _body(f"http://127.0.0.1:{port}/dashboard")
+        assert _body(told["url"])
     finally:
         server.terminate()
         server.wait()
