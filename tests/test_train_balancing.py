@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from branchsearch.train.balancing.balancing import Step
 from branchsearch.train.balancing.dwa import dwa
-from branchsearch.train.balancing.equal_start import equal_start
+from branchsearch.train.balancing.equal_start import MOST, equal_start
 from branchsearch.train.balancing.fixed import fixed
 from branchsearch.train.balancing.floors import with_floors
 from branchsearch.train.balancing.gls import gls
@@ -55,6 +55,15 @@ def test_the_unit_of_a_loss_does_not_matter():
     for value in (4.0, 2.0, 1.0):
         ours = metres(losses(a=value, b=1), step())
         torch.testing.assert_close(ours, millimetres(losses(a=1000 * value, b=1), step()))
+
+
+def test_a_first_batch_with_hardly_a_label_does_not_decide():
+    total = equal_start({"a": 1.0, "b": 1.0})
+    total(losses(a=1e-4, b=1), step())
+    weights = weights_of(total, step(1), a=1, b=1)
+    assert weights == pytest.approx({"a": MOST, "b": 1})
+    # later on a loss that leaps is no measure of how big losses are at the start
+    assert weights_of(total, step(2, epoch=2), a=100, b=100) == weights
 
 
 def test_a_task_without_labels_in_the_first_batch_is_measured_later():

@@ -15,11 +15,12 @@ import torch.multiprocessing
 
 from branchsearch import catalog
 from branchsearch.datasets.dataset import Part
+from branchsearch.model.branched import BranchedNetwork
 from branchsearch.train.checkpoint import Checkpoints
 from branchsearch.train.fit import NotFinite
 from branchsearch.train.processes import ALONE, Processes, of_group
 from tests.test_train_recipe import uneven, without_norm
-from tests.trainings import RECIPE, epochs, part
+from tests.trainings import RECIPE, epochs, network, part
 
 STEPS = replace(RECIPE, epochs=2, batch_size=12, optimizer="sgd", learning_rate=0.05, averaging=0.5)
 TREE = "a+b > a,b"
@@ -31,11 +32,17 @@ def lopsided() -> Part:
     return Part(whole.images, {**whole.targets, "b": np.full_like(whole.targets["b"], np.nan)})
 
 
-def trained(recipe: Any, train: Part, balancing: str, folder: Path) -> tuple[Any, Any]:  # noqa: ANN401
-    network = without_norm(TREE)
+def trained(
+    recipe: Any,  # noqa: ANN401
+    train: Part,
+    balancing: str,
+    folder: Path,
+    make: Callable[[str], BranchedNetwork] = without_norm,
+) -> tuple[Any, Any]:
+    started = make(TREE)
     told = list(
         epochs(
-            network,
+            started,
             recipe,
             train=train,
             balancing=catalog.find("balancing", balancing)({"a": 1.0, "b": 2.0}),
@@ -43,7 +50,7 @@ def trained(recipe: Any, train: Part, balancing: str, folder: Path) -> tuple[Any
             checkpoints=Checkpoints(folder),
         )
     )
-    return network.state_dict(), [(epoch.losses, epoch.metrics) for epoch in told]
+    return started.state_dict(), [(epoch.losses, epoch.metrics) for epoch in told]
 
 
 def _everything(rank: int, port: int, folder: Path) -> None:
@@ -57,6 +64,8 @@ def _everything(rank: int, port: int, folder: Path) -> None:
             name: trained(recipe, train(), balancing, folder / name)
             for name, (recipe, train, balancing) in CASES.items()
         }
+        normed = trained(STEPS, uneven(24), "fixed", folder / "normed", network)
+        results["normed"] = normed
         try:
             trained(replace(STEPS, learning_rate=3e38), part(24, seed=1), "fixed", folder / "far")
         except NotFinite as error:
@@ -111,6 +120,12 @@ def test_all_processes_hold_the_same_weights(both: list[dict[str, tuple[Any, Any
     for case in CASES:
         first, second = (results[case][0] for results in both)
         assert all(torch.equal(value, second[name]) for name, value in first.items())
+
+
+def test_with_batch_norm_all_processes_judge_alike(both: list[dict[str, tuple[Any, Any]]]):
+    (ours, told), (theirs, their_told) = (results["normed"] for results in both)
+    assert told == their_told
+    assert all(torch.equal(value, theirs[name]) for name, value in ours.items())
 
 
 def test_what_one_cannot_go_on_with_stops_all(both: list[dict[str, tuple[Any, Any]]]):

@@ -1,6 +1,7 @@
 """Each part of a recipe does what it says, and the default one what a plain loop does."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,9 +9,12 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
+from branchsearch import catalog
 from branchsearch.datasets.dataset import Part
 from branchsearch.model.branched import BranchedNetwork, BranchedStage
 from branchsearch.model.heads import DenseHead
+from branchsearch.train.balancing.balancing import Step
+from branchsearch.train.fit import Epoch
 from branchsearch.train.recipe import Recipe
 from branchsearch.train.schedule import rates
 from branchsearch.tree import Tree
@@ -131,15 +135,92 @@ def uneven(count: int) -> Part:
     return Part(whole.images, targets)
 
 
+#: These take the gradients of each part apart, which are not those of the whole.
+BY_GRADIENTS = {
+    "aligned_mtl",
+    "config",
+    "dualproj",
+    "graddrop",
+    "gradnorm",
+    "imtl_g",
+    "mgda",
+    "pcgrad",
+    "upgrad",
+}
+
+
+def sparse(count: int) -> Part:
+    """As ``uneven``, but half of the images have no label of ``a`` at all."""
+    whole = uneven(count)
+    a = whole.targets["a"].copy()
+    a[np.random.default_rng(4).random(count) < 0.5] = np.nan
+    return Part(whole.images, {**whole.targets, "a": a})
+
+
+def in_parts(balancing: str, parts: int, **changes: object) -> list[tuple[list[Epoch], Any]]:
+    """Two trainings, without and with parts: what was told, and the network."""
+    recipe = replace(
+        ONE_STEP, epochs=3, optimizer="sgd", learning_rate=0.1, batch_size=16, **changes
+    )
+    found = []
+    for accumulate in (1, parts):
+        trained = without_norm("a+b > a,b")
+        rule = catalog.find("balancing", balancing)({"a": 1.0, "b": 2.0})
+        told = epochs(
+            trained, replace(recipe, accumulate=accumulate), train=sparse(48), balancing=rule
+        )
+        found.append((list(told), trained))
+    return found
+
+
 @pytest.mark.parametrize("parts", [2, 3, 8])
-def test_a_step_in_parts_is_the_step_of_all_its_images(parts: int):
-    recipe = replace(ONE_STEP, epochs=3, optimizer="sgd", learning_rate=0.1, batch_size=16)
-    whole, parted = without_norm("a+b > a,b"), without_norm("a+b > a,b")
-    one = list(epochs(whole, recipe, train=uneven(48)))
-    other = list(epochs(parted, replace(recipe, accumulate=parts), train=uneven(48)))
+@pytest.mark.parametrize("balancing", sorted({*catalog.names("balancing")} - BY_GRADIENTS))
+def test_a_step_in_parts_is_the_step_of_all_its_images(balancing: str, parts: int):
+    (one, whole), (other, parted) = in_parts(balancing, parts)
     for (name, ours), theirs in zip(whole.named_parameters(), parted.parameters(), strict=True):
         torch.testing.assert_close(theirs, ours, msg=lambda text, name=name: f"{name}: {text}")
     assert other[-1].losses == pytest.approx(one[-1].losses, rel=1e-5)
+
+
+def test_floors_of_a_step_in_parts_are_those_of_all_its_images():
+    ((first, *_), _), _ = in_parts("fixed", 2)
+    (_, whole), (_, parted) = in_parts("fixed", 8, floors={"a": first.losses["a"] + 1e-3})
+    for ours, theirs in zip(whole.parameters(), parted.parameters(), strict=True):
+        torch.testing.assert_close(theirs, ours)
+
+
+def test_looking_ahead_leaves_no_trace():
+    """The parts are those of a training that does not look: batch norm and draws alike."""
+    changes = replace(RECIPE, accumulate=2, epochs=2)
+    fixed_, foreseen = network(), network()
+    list(epochs(fixed_, changes))
+    list(epochs(foreseen, changes, balancing=Foresees()))
+    assert same_weights(fixed_, foreseen)
+
+
+class Foresees(nn.Module):
+    """As ``fixed``, but it asks for the whole step."""
+
+    def needs_whole(self, _: Step) -> bool:
+        return True
+
+    def forward(self, losses: dict[str, Tensor], _: Step) -> Tensor:
+        return losses["a"] + losses["b"]
+
+
+def test_the_mean_loss_is_that_of_steps_with_labels():
+    whole = part(32, seed=1)
+    targets = {**whole.targets, "b": whole.targets["b"].copy()}
+    targets["b"][1:] = np.nan
+
+    def loss_of_b(batch_size: int) -> float:
+        still = replace(RECIPE, epochs=1, learning_rate=0.0, batch_size=batch_size)
+        (epoch,) = epochs(without_norm("a+b"), still, train=Part(whole.images, targets))
+        return epoch.losses["b"]
+
+    assert loss_of_b(8) == pytest.approx(loss_of_b(32))  # one of four steps has the only label
+    targets["b"][:] = np.nan
+    assert loss_of_b(8) == 0
 
 
 def test_a_step_with_fewer_images_than_parts_is_refused():

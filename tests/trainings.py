@@ -60,6 +60,7 @@ def epochs(
     **others: Any,  # noqa: ANN401  # arguments of fit
 ) -> Iterator[Epoch]:
     given: Mapping[str, Any] = {
+        "load": loaded,
         "losses": {"a": absolute_error, "b": absolute_error},
         "balancing": fixed({"a": 1.0, "b": 1.0}),
         **others,
@@ -69,7 +70,6 @@ def epochs(
         tasks=TASKS,
         train=train or part(64, seed=1),
         validation=part(32, seed=2),
-        load=loaded,
         metrics={task.name: partial(rmse, task) for task in TASKS},
         recipe=recipe,
         seed=seed,
@@ -78,7 +78,7 @@ def epochs(
     )
 
 
-def judged(trained: BranchedNetwork) -> dict[str, float]:
+def judged(trained: BranchedNetwork, at_once: int = RECIPE.batch_size) -> dict[str, float]:
     return judge(
         trained,
         names=["a", "b"],
@@ -86,6 +86,7 @@ def judged(trained: BranchedNetwork) -> dict[str, float]:
         load=loaded,
         metrics={task.name: partial(rmse, task) for task in TASKS},
         device=CPU,
+        at_once=at_once,
     )
 
 

@@ -1,7 +1,7 @@
 """The steps of a training: forward in the precision asked for, backward, and one update."""
 
-from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, cast
 
 import torch
@@ -10,7 +10,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from branchsearch.model.branched import BranchedNetwork
 from branchsearch.train.averaging import averaged
-from branchsearch.train.balancing.balancing import Balancing, Step
+from branchsearch.train.balancing.balancing import Balancing, Step, needs_whole, stacked
 from branchsearch.train.optimizers import make_optimizer
 from branchsearch.train.processes import Processes
 from branchsearch.train.recipe import Precision, Recipe, SharedGradient
@@ -57,6 +57,7 @@ class Descent:
             self._runs = DistributedDataParallel(
                 self._runs, device_ids=[device] if device.type == "cuda" else None
             )
+        self._length = torch.zeros(())  # of the last step's gradient
         self.taken = 0  # steps
 
     @property
@@ -76,26 +77,67 @@ class Descent:
             predicted: dict[str, Tensor] = self._runs(images)
         return {task: prediction.float() for task, prediction in predicted.items()}
 
-    def backward(self, losses: Mapping[str, Tensor], *, epoch: int, share: float = 1.0) -> None:
+    def needs_whole(self, epoch: int) -> bool:
+        """Whether the balancing must see the losses of all parts of a step before the first."""
+        return needs_whole(self._balancing, self._step(epoch))
+
+    @contextmanager
+    def looking_ahead(self) -> Iterator[None]:
+        """What runs inside leaves no trace: batch norm stays as it is, the same is drawn again."""
+        before = [buffer.clone() for buffer in self._network.buffers()]
+        cuda = [self._device] if self._device.type == "cuda" else []
+        with torch.no_grad(), torch.random.fork_rng(cuda):
+            yield
+        for buffer, was in zip(self._network.buffers(), before, strict=True):
+            buffer.copy_(was)
+
+    def weigh(self, losses: Mapping[str, Tensor], *, epoch: int) -> Tensor:
+        """Balance a whole step: what ``backward`` multiplies each task's loss of a part by, [T]."""
+        values = stacked(losses, list(losses)).detach().requires_grad_()
+        total = self._balancing(dict(zip(losses, values.unbind(), strict=True)), self._step(epoch))
+        torch.autograd.backward(self._scaler.scale(total))
+        assert values.grad is not None  # the total is made of them
+        return values.grad
+
+    def backward(
+        self,
+        losses: Mapping[str, Tensor],
+        *,
+        epoch: int,
+        share: float = 1.0,
+        weighed: Tensor | None = None,
+    ) -> None:
         """Add the gradients of a step's losses, or of a part of its images.
 
         Args:
             losses: Of every task, by name.
             epoch: From 1.
             share: Of the step.
+            weighed: What ``weigh`` gave for the whole step; without it, the balancing is asked.
         """
+        if weighed is not None:
+            total = (weighed * stacked(losses, list(losses))).sum()
+            torch.autograd.backward(total * share)
+        else:
+            total = self._balancing(losses, self._step(epoch))
+            self._scaler.scale(total * share).backward()
+
+    def _step(self, epoch: int) -> Step:
         scale = self._scaler.get_scale() if self._scaler.is_enabled() else 1.0
-        step = Step(self._network, self.taken, epoch, self._seed, scale, self._processes)
-        total = self._balancing(losses, step)
-        self._scaler.scale(total * share).backward()
+        return Step(self._network, self.taken, epoch, self._seed, scale, self._processes)
 
     def update(self) -> None:
         """Step along the gradients that were added, and forget them."""
         if SharedGradient(self._recipe.shared_gradient) is SharedGradient.MEAN:
             self._network.average_gradients()
+        weights = list(self._network.parameters())
         if self._recipe.clip is not None:
             self._scaler.unscale_(self._optimizer)
-            nn.utils.clip_grad_norm_(self._network.parameters(), self._recipe.clip)
+            length = nn.utils.clip_grad_norm_(weights, self._recipe.clip)
+        else:
+            length = nn.utils.get_total_norm([w.grad for w in weights if w.grad is not None])
+        # in float16 gradients that are too long are foreseen: the scaler takes no step then
+        self._length = torch.zeros(()) if self._scaler.is_enabled() else length.detach()
         for group in self._optimizer.param_groups:
             group["lr"] = self._recipe.learning_rate * self._rates(self.taken)
         self._scaler.step(self._optimizer)
@@ -103,6 +145,20 @@ class Descent:
         self._optimizer.zero_grad()
         self._kept.update_parameters(self._network)
         self.taken += 1
+
+    def spoiled_tasks(self) -> list[str]:
+        """The tasks whose weights the last step's gradient has spoiled, if it was not finite.
+
+        To be asked where the device is waited for anyway, so that no step waits for it alone.
+        """
+        if self._length.isfinite():
+            return []
+        tree = self._network.tree
+        return [
+            task
+            for task, head in zip(tree.tasks, self._network.heads, strict=True)
+            if not all(weight.isfinite().all() for weight in head.parameters())
+        ] or list(tree.tasks)
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that the next step depends on."""

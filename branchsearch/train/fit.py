@@ -20,7 +20,7 @@ from branchsearch.train.balancing.balancing import Balancing
 from branchsearch.train.balancing.floors import with_floors
 from branchsearch.train.checkpoint import Checkpoints
 from branchsearch.train.descent import Descent
-from branchsearch.train.judging import Judge, Load, judge
+from branchsearch.train.judging import Judge, Load, images_at_once, judge
 from branchsearch.train.processes import ALONE, Processes
 from branchsearch.train.recipe import Recipe
 
@@ -35,7 +35,8 @@ class Epoch:
 
     Attributes:
         number: From 1.
-        losses: Mean training loss of each task, unweighted.
+        losses: Mean training loss of each task, unweighted, over the steps that have a label of it;
+            0 where none has.
         metrics: Each task's metric on the validation images.
         seconds: Wall-clock time of the pass, judging included.
     """
@@ -47,7 +48,7 @@ class Epoch:
 
 
 class NotFinite(ArithmeticError):
-    """A loss became infinite or not a number."""
+    """A loss, or its gradient, became infinite or not a number."""
 
 
 def fit(
@@ -89,7 +90,7 @@ def fit(
         processes: Which of those that train together; several are on GPUs or all on the CPU.
 
     Raises:
-        NotFinite: Naming the task and the step.
+        NotFinite: Naming the tasks and the step.
         ValueError: A step has fewer images than it has parts.
     """
     network.to(device=device)
@@ -120,11 +121,15 @@ def fit(
         trained.train()
         with _draws(seed, number, processes.rank, device):
             batches = load(train, _shares(chosen, recipe.accumulate, processes), number)
-            sums = dict.fromkeys(names, 0.0)
+            sums, labelled = dict.fromkeys(names, 0.0), dict.fromkeys(names, 0)
             for _ in range(steps):
                 step = list(islice(batches, recipe.accumulate))
                 for name, loss in _take_step(descent, step, losses, names, number, processes):
                     sums[name] += loss
+                    labelled[name] += loss != 0
+            _refuse_a_gradient_that_is_not_finite(descent)
+        # batch norm on CPUs knows the images of one process alone, and all have to judge alike
+        processes.as_first([*descent.kept.buffers(), *trained.buffers()])
         judged = judge(
             descent.kept,
             names=names,
@@ -132,8 +137,9 @@ def fit(
             load=load,
             metrics=metrics,
             device=device,
+            at_once=images_at_once(recipe, processes),
         )
-        means = {name: total / steps for name, total in sums.items()}
+        means = {name: total / max(1, labelled[name]) for name, total in sums.items()}
         done.append(Epoch(number, means, judged, time.perf_counter() - began))
         if number == recipe.epochs:
             network.load_state_dict(descent.kept.state_dict())
@@ -156,22 +162,32 @@ def _take_step(
     labels: Mapping[str, Sequence[Tensor]] = (
         _counted(parts, losses, names, processes) if count > 1 else dict.fromkeys(names, ())
     )
+
+    def losses_of(part: Batch) -> dict[str, Tensor]:
+        predicted = descent.predict(part.images)
+        # a part's loss is multiplied so that it is as big as that of the whole
+        each = {
+            name: _times(losses[name](predicted[name], part.targets[name], *labels[name]), count)
+            for name in names
+        }
+        return _of_all(each, processes)
+
+    weighed = None
+    if len(parts) > 1 and descent.needs_whole(epoch):
+        with descent.looking_ahead():
+            ahead = [losses_of(part) for part in parts]
+            whole = {name: torch.stack([each[name] for each in ahead]).mean() for name in names}
+        weighed = descent.weigh(whole, epoch=epoch)
     values = torch.zeros(len(names), dtype=torch.float64)
     for number, part in enumerate(parts, start=1):
         with descent.part(last=number == len(parts)):
-            predicted = descent.predict(part.images)
-            # a part's loss is multiplied so that it is as big as that of the whole
-            each = {
-                name: _times(
-                    losses[name](predicted[name], part.targets[name], *labels[name]), count
-                )
-                for name in names
-            }
-            each = _of_all(each, processes)
+            each = losses_of(part)
             now = torch.stack(list(each.values())).detach().tolist()
-            _refuse_what_is_not_finite(names, now, step=descent.taken)
+            # asked for here, where the device has just been waited for
+            _refuse_a_gradient_that_is_not_finite(descent)
+            _refuse_losses_that_are_not_finite(names, now, step=descent.taken)
             values += torch.tensor(now, dtype=torch.float64) / len(parts)
-            descent.backward(each, epoch=epoch, share=1 / len(parts))
+            descent.backward(each, epoch=epoch, share=1 / len(parts), weighed=weighed)
     descent.update()
     return list(zip(names, values.tolist(), strict=True))
 
@@ -240,10 +256,22 @@ def _synchronised(network: BranchedNetwork) -> BranchedNetwork:
     return converted
 
 
-def _refuse_what_is_not_finite(names: Sequence[str], losses: Sequence[float], *, step: int) -> None:
-    for name, loss in zip(names, losses, strict=True):
-        if not np.isfinite(loss):
-            raise NotFinite(f"the loss of task {name!r} is {loss} at step {step}")
+def _refuse_losses_that_are_not_finite(
+    names: Sequence[str], losses: Sequence[float], *, step: int
+) -> None:
+    told = [
+        f"of task {name!r} is {loss}"
+        for name, loss in zip(names, losses, strict=True)
+        if not np.isfinite(loss)
+    ]
+    if told:
+        raise NotFinite(f"the loss {', '.join(told)} at step {step}")
+
+
+def _refuse_a_gradient_that_is_not_finite(descent: Descent) -> None:
+    if tasks := descent.spoiled_tasks():
+        told = ", ".join(f"of task {task!r}" for task in tasks)
+        raise NotFinite(f"the gradient {told} is not finite at step {descent.taken - 1}")
 
 
 def images_of(

@@ -9,9 +9,11 @@ from torch import Tensor, nn
 
 from branchsearch.datasets.dataset import Part
 from branchsearch.datasets.loading import Batch, in_order
+from branchsearch.train.processes import ALONE, Processes
+from branchsearch.train.recipe import Recipe
 
-#: Images per step while judging, where no gradients are kept.
-_JUDGED_AT_ONCE = 250
+#: Images that are judged at once, at most: more are no faster.
+_MOST_AT_ONCE = 250
 
 #: From a part and the positions of each batch to these batches, as networks and losses take them.
 #: With the number of an epoch, images and targets are changed by chance, else not.
@@ -23,6 +25,9 @@ class Judge(Protocol):
 
     A protocol, so that a spec can be checked without the second that torchmetrics takes to import.
     """
+
+    #: Whether what several processes have seen counts together.
+    sync_on_compute: bool
 
     def to(self, device: torch.device) -> Any:  # noqa: ANN401  # itself
         """Move what is accumulated."""
@@ -37,6 +42,12 @@ class Judge(Protocol):
         ...
 
 
+def images_at_once(recipe: Recipe, processes: Processes = ALONE) -> int:
+    """How many images a training judges at once: no more than it learns from, which needs more."""
+    parts = recipe.accumulate * processes.count
+    return max(1, min(_MOST_AT_ONCE, recipe.batch_size // parts))
+
+
 @torch.no_grad()
 def judge(
     network: nn.Module,
@@ -46,11 +57,14 @@ def judge(
     load: Load,
     metrics: Mapping[str, Callable[[], Judge]],
     device: torch.device,
+    at_once: int = _MOST_AT_ONCE,
 ) -> dict[str, float]:
-    """Each task's metric over all images of a part, in float32."""
+    """Each task's metric over all images of a part, in float32, so many of them at once."""
     network.eval()
     judges = {name: metrics[name]().to(device) for name in names}
-    for batch in load(part, in_order(len(part), _JUDGED_AT_ONCE), None):
+    for metric in judges.values():
+        metric.sync_on_compute = False  # of several processes, each judges all images
+    for batch in load(part, in_order(len(part), at_once), None):
         predicted = network(batch.images)
         for name in names:
             judges[name].update(predicted[name].float(), batch.targets[name])

@@ -5,6 +5,7 @@ a step computes is the same for any number of processes but for batch norm and r
 divided by the number of labels in the whole batch, not in a process's share.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,6 +35,12 @@ class Processes:
         if self.count > 1:
             torch.distributed.all_reduce(total)
         return total
+
+    def as_first(self, values: Iterable[Tensor]) -> None:
+        """Give values, in place, what the first process has in them."""
+        if self.count > 1:
+            for value in values:
+                torch.distributed.broadcast(value, src=0)
 
     def mean(self, values: Tensor) -> Tensor:
         """The mean over all processes, the same in each of them; without gradient."""

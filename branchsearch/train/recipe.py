@@ -54,7 +54,7 @@ class Recipe:
         schedule: How the learning rate falls.
         power: Of the polynomial schedule, positive.
         accumulate: In how many parts a step's images go through the network, at least 1; less
-            memory, the same step but for batch norm.
+            memory, the same step but for batch norm, unless the balancing goes by gradients.
         clip: Longest gradient of all weights together that is taken as it is; a longer one is cut
             to this length. None cuts nothing.
         precision: Of the forward and backward pass.

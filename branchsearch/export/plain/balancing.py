@@ -33,6 +33,9 @@ class Fixed(nn.Module):
 class EqualStart(nn.Module):
     """Every loss divided by its first one, so that no unit decides; then weighed.
 
+    In the first epoch no loss may be more than four times its first one, which is raised: a batch
+    with hardly a label may give one that is far too small.
+
     Args:
         weights: One positive factor per task.
     """
@@ -45,9 +48,11 @@ class EqualStart(nn.Module):
         self.register_buffer("weights", torch.tensor(weights))
         self.register_buffer("first", torch.zeros(len(weights)))  # 0: not seen yet
 
-    def forward(self, losses: Tensor) -> Tensor:
-        """From losses [T] to one."""
-        self.first.copy_(torch.where(self.first == 0, losses.detach(), self.first))
+    def forward(self, losses: Tensor, *, epoch: int) -> Tensor:
+        """From losses [T] of a step in an epoch, from 1, to one."""
+        now = losses.detach()
+        first = torch.where(self.first == 0, now, self.first)
+        self.first.copy_(first.maximum(now / 4) if epoch == 1 else first)
         by = torch.where(self.first == 0, 1, self.first)
         return (self.weights * losses / by).sum()
 

@@ -4,7 +4,7 @@ A loss of exactly 0 means that no image of the batch has a label of that task, a
 learns anything about the task from it.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -39,8 +39,21 @@ class Step:
 #: A module that is called with the losses of a step by task, and a ``Step``, and gives the total: a
 #: scalar whose gradient is what each weight is stepped along. What it remembers is its state; its
 #: parameters, if it has any, are trained with the network's, without weight decay. The catalog
-#: holds functions that make one from the tasks' weights, further arguments by keyword.
+#: holds functions that make one from the tasks' weights, further arguments by keyword. One that
+#: must see all images' losses of a step at once has a method ``needs_whole``, see below.
 Balancing = nn.Module
+
+
+def needs_whole(balancing: Balancing, step: Step) -> bool:
+    """Whether a step whose images go through the network in parts is another step part by part.
+
+    A balancing says so by a method of that name that takes the step. It is then called once, with
+    losses that have no graph behind them; so it may only go by the losses and not by gradients of
+    the network. One without the method is called with every part, its losses multiplied to the
+    size of the whole step's.
+    """
+    asked: Callable[[Step], bool] | None = getattr(balancing, "needs_whole", None)
+    return asked is not None and asked(step)
 
 
 def stacked(losses: Mapping[str, Tensor], tasks: Sequence[str]) -> Float[Tensor, " tasks"]:

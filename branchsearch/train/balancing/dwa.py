@@ -43,6 +43,9 @@ class _DynamicWeightAverage(nn.Module):
             self.register_buffer(name, torch.zeros(len(weights)))
         self.register_buffer("epoch", torch.tensor(1))
 
+    def needs_whole(self, step: Step) -> bool:  # noqa: ARG002
+        return True
+
     def forward(self, losses: Mapping[str, Tensor], step: Step) -> Float[Tensor, ""]:
         if step.epoch != int(self.epoch):
             self._turn_to(step.epoch)

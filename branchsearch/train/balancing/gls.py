@@ -26,6 +26,9 @@ class _Geometric(nn.Module):
         self._tasks = tuple(weights)
         self.register_buffer("weights", torch.tensor(list(weights.values())), persistent=False)
 
+    def needs_whole(self, step: Step) -> bool:  # noqa: ARG002
+        return True
+
     def forward(self, losses: Mapping[str, Tensor], step: Step) -> Float[Tensor, ""]:  # noqa: ARG002
         values = stacked(losses, self._tasks)
         there = labelled(values)

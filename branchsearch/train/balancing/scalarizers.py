@@ -35,6 +35,9 @@ class _Scalarized(nn.Module):
         self.register_buffer("weights", torch.tensor(list(weights.values())), persistent=False)
         self.scalarizer = scalarizer
 
+    def needs_whole(self, step: Step) -> bool:  # noqa: ARG002
+        return True
+
     def forward(self, losses: Mapping[str, Tensor], step: Step) -> Float[Tensor, ""]:  # noqa: ARG002
         values = self.weights * stacked(losses, self._tasks)
         there = labelled(values)

@@ -27,6 +27,9 @@ class _Uncertainty(nn.Module):
         self.register_buffer("weights", torch.tensor(list(weights.values())), persistent=False)
         self.log_variances = nn.Parameter(torch.zeros(len(weights)))
 
+    def needs_whole(self, step: Step) -> bool:  # noqa: ARG002
+        return True
+
     def forward(self, losses: Mapping[str, Tensor], step: Step) -> Float[Tensor, ""]:  # noqa: ARG002
         values = stacked(losses, self._tasks)
         terms = self.weights * values * (-self.log_variances).exp() + self.log_variances
