@@ -1,14 +1,11 @@
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import safetensors.torch
 import torch
-from hypothesis import given, settings
 
 from branchsearch import catalog
 from branchsearch.backbones.resnet import ResidualStage, resnet
 from branchsearch.export.description import describe, promised
-from branchsearch.export.folder import export
 from branchsearch.export.learning import UNKNOWN
 from branchsearch.export.parts import exported_state
 from branchsearch.export.promise import MEANINGS, Promise
@@ -19,17 +16,12 @@ from branchsearch.model.branched import BranchedNetwork
 from branchsearch.model.heads import FPNHead, gives_map
 from branchsearch.task import KINDS, Head, Task
 from branchsearch.tree import Tree
-from tests.generators import trees
 from tests.tasks import task_of
 from tests.test_export_source import (
-    HOUSE_RULES,
     MEAN,
     SIZE,
     STD,
-    images,
-    imported,
     mypy,
-    normalised,
     ruff,
 )
 
@@ -75,37 +67,6 @@ FOUR = Tree.parse("a+b+c+d > a+b,c+d > a,b,c,d")
 
 def test_every_kind_says_how_its_predictions_are_read():
     assert MEANINGS.keys() == KINDS.keys()
-
-
-@settings(max_examples=5, deadline=None)
-@given(trees(max_tasks=6, max_stages=3))
-def test_an_exported_network_predicts_what_the_searched_one_does(tree: Tree):
-    network = network_of(tree)
-    with TemporaryDirectory() as folder, torch.no_grad():
-        write(network, Path(folder))
-        model = imported(Path(folder))
-        expected = network(normalised(images(2)))
-        given = model.load()(model.prepare(images(2)))
-        for task in tree.tasks:
-            torch.testing.assert_close(given[task], expected[task], rtol=0, atol=0)
-
-
-@settings(max_examples=5, deadline=None)
-@given(trees(max_tasks=6, max_stages=3))
-def test_source_is_formatted_and_keeps_the_rules_of_this_house(tree: Tree):
-    network = network_of(tree)
-    source = model_source(network, promise_of(network))
-    ruff(source, "format", "--check")
-    ruff(source, "check", f"--select={HOUSE_RULES}", "--ignore=D105,D107")
-
-
-@settings(max_examples=3, deadline=None)
-@given(trees(max_tasks=6, max_stages=4))
-def test_any_tree_is_exported_and_proven(tree: Tree):
-    with TemporaryDirectory() as place:
-        network, to = network_of(tree), Path(place) / "net"
-        export(to, network=network, tasks=tasks_of(tree), size=SIZE, mean=MEAN, std=STD, facts={})
-        assert (to / "tree.txt").read_text() == f"{tree}\n"
 
 
 def test_twenty_stages_stay_legible():

@@ -1,3 +1,4 @@
+import ast
 import importlib.util
 import subprocess
 import sys
@@ -9,18 +10,20 @@ import pytest
 import safetensors.torch
 import torch
 from hypothesis import given, settings
+from hypothesis import strategies as st
 from ruff import find_ruff_bin
 
 from branchsearch.backbones.resnet import resnet
+from branchsearch.export.classes import literal
 from branchsearch.export.names import Names
 from branchsearch.export.parts import exported_state
 from branchsearch.export.promise import Promise
-from branchsearch.export.source import model_source
+from branchsearch.export.source import _call, model_source
 from branchsearch.model.branched import BranchedNetwork
 from branchsearch.model.heads import DenseHead
 from branchsearch.task import Direction, Task
 from branchsearch.tree import Tree
-from tests.generators import trees
+from tests.generators import NAMES, trees
 from tests.test_export_names import oddly_named_trees
 
 SIZE = (8, 12)
@@ -152,6 +155,28 @@ def test_source_is_formatted_whatever_the_tasks_are_called(tree: Tree):
     source = source_of(tree)
     ruff(source, "format", "--check")
     ruff(source, "check")
+
+
+#: What backbones and heads are built with.
+PLAIN = st.recursive(
+    st.none() | st.booleans() | st.integers(-1000, 1000) | st.sampled_from(NAMES),
+    lambda inner: (
+        st.lists(inner, max_size=12)
+        | st.lists(inner, max_size=12).map(tuple)
+        | st.dictionaries(st.sampled_from(NAMES), inner)
+    ),
+)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.dictionaries(st.sampled_from(["channels", "cuts", "arguments"]), PLAIN, min_size=1))
+def test_a_call_is_formatted_whatever_its_arguments(arguments: dict[str, object]):
+    written = [(f"{key}=", literal(value)) for key, value in arguments.items()]
+    call = _call("self.stage0_depth_normals = TimmFirstStage", written, indent=0)
+    ruff(f"{call}\n", "format", "--check")
+    assert {
+        key.arg: ast.literal_eval(key.value) for key in ast.parse(call).body[0].value.keywords
+    } == arguments
 
 
 def test_forty_tasks_stay_legible(tmp_path: Path):

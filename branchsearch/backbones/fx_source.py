@@ -17,6 +17,9 @@ from torch import Tensor, fx, nn
 
 from branchsearch.backbones.chain import NotCuttable
 
+#: Characters in a line, at most.
+_WIDTH = 100
+
 _IMPORTS = "import torch\nfrom torch import Tensor, nn\n\n\n"
 
 
@@ -32,7 +35,7 @@ def stage_of(name: str, graph: fx.Graph, held: Mapping[str, Any], *, source: str
     Raises:
         NotCuttable: It uses what cannot be written down with torch alone.
     """
-    built = "\n".join(f"        {_built(key, value)}" for key, value in held.items())
+    built = "\n".join(_folded(f"        {_built(key, value)}") for key, value in held.items())
     text = (
         f'class {name}(nn.Module):\n    """A part of {source}, as torch.fx traced it."""\n\n'
         f"    def __init__(self) -> None:\n        super().__init__()\n{built}\n\n"
@@ -68,6 +71,22 @@ def _built(key: str, value: Any) -> str:  # noqa: ANN401  # a module, a weight o
     return f'self.register_buffer("{key}", {empty})'
 
 
+def _folded(line: str) -> str:
+    """A line that sets something to a call, in several lines where it is too long for one."""
+    if len(line) <= _WIDTH:
+        return line
+    (statement,) = ast.parse(line.strip()).body
+    assert isinstance(statement, ast.Assign)
+    assert isinstance(statement.value, ast.Call)
+    call, indent = statement.value, line[: len(line) - len(line.lstrip())]
+    each = [ast.unparse(argument) for argument in [*call.args, *call.keywords]]
+    inner = f"{indent}    {', '.join(each)}"
+    if len(inner) > _WIDTH:
+        inner = "\n".join(f"{indent}    {argument}," for argument in each)
+    begin = f"{indent}{ast.unparse(statement.targets[0])} = {ast.unparse(call.func)}("
+    return f"{begin}\n{inner}\n{indent})"
+
+
 def _shapes(module: nn.Module) -> dict[str, torch.Size]:
     return {name: value.shape for name, value in module.state_dict().items()}
 
@@ -84,7 +103,11 @@ def _run(graph: fx.Graph) -> str:
     lines = code.src.splitlines()[function.body[0].lineno - 1 : function.end_lineno]
     # torch.fx drops every value behind its last use, which only adds noise
     body = (re.sub(r";  .* = None\b.*$", "", line) for line in lines)
-    return "\n".join(f"    {line.split('  #')[0].rstrip()}" for line in body if line.strip())
+    written = [line.split("  #")[0].strip() for line in body if line.strip()]
+    last, name = written[-1], written[-1].removeprefix("return ")
+    if len(written) > 1 and written[-2].startswith(f"{name} = "):
+        last = f"return {written.pop(-2).removeprefix(f'{name} = ')}"
+    return "\n".join(f"        {line}" for line in [*written[:-1], last])
 
 
 def _module(text: str) -> ModuleType:

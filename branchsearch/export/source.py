@@ -3,6 +3,7 @@
 The file has the layout that ``ruff format`` gives it at 100 columns.
 """
 
+import ast
 import sys
 from collections.abc import Iterable, Sequence
 
@@ -74,7 +75,7 @@ def model_source(network: BranchedNetwork, promise: Promise) -> str:
                 "built": _built(head, modules[head]),
                 "run": _call(
                     f"{literal(task.name)}: self.{head}",
-                    [_read(modules[head], way), "size"],
+                    [("", _read(modules[head], way)), ("", "size")],
                     ",",
                     indent=12,
                 ),
@@ -101,35 +102,56 @@ def _read(head: nn.Module, way: Sequence[str]) -> str:
 
 def _built(name: str, module: nn.Module) -> str:
     """The line of ``__init__`` that builds a part."""
-    written = [f"{key}={value}" for key, value in arguments(module).items()]
+    written = [(f"{key}=", value) for key, value in arguments(module).items()]
     return _call(f"self.{name} = {type(module).__name__}", written, indent=8)
 
 
 def _run(name: str, above: str) -> str:
     """The line of ``forward`` that runs a branch."""
-    return _call(f"{name} = self.{name}", [above], indent=8)
+    return _call(f"{name} = self.{name}", [("", above)], indent=8)
 
 
-def _call(start: str, written: Sequence[str], end: str = "", *, indent: int) -> str:
-    """A call as the formatter breaks it: on one line, else on three, else an argument a line."""
-    blank, inner = " " * indent, ", ".join(written)
+def _call(start: str, written: Sequence[tuple[str, str]], end: str = "", *, indent: int) -> str:
+    """A call as the formatter breaks it: on one line, else on three, else an argument a line.
+
+    An argument is its keyword, if it has one, with what stands before the value; and the value.
+    """
+    blank, inner = " " * indent, ", ".join(keyword + value for keyword, value in written)
     one_line = f"{blank}{start}({inner}){end}"
     if len(one_line) <= _COLUMNS or not written:
         return one_line
     if len(blank) + 4 + len(inner) > _COLUMNS:
-        lines = (_argument(one, indent=indent + 4) for one in written)
+        lines = (_folded(*one, indent=indent + 4) for one in written)
         inner = f",\n{blank}    ".join(lines) + ","
     return f"{blank}{start}(\n{blank}    {inner}\n{blank}){end}"
 
 
-def _argument(written: str, *, indent: int) -> str:
-    """An argument on a line of its own; too long a list of names or numbers on several."""
-    if indent + len(written) + 1 <= _COLUMNS or written[-1] not in ")]":
-        return written
-    opening = written.index("(" if written[-1] == ")" else "[")
+def _folded(start: str, value: str, *, indent: int) -> str:
+    """A value behind what it belongs to; with an entry a line where one is too long for it."""
+    entries = _entries(value) if indent + len(start + value) + 1 > _COLUMNS else []
+    if not entries:
+        return start + value
     blank = "\n" + " " * indent
-    each = "".join(f"{blank}    {one}," for one in written[opening + 1 : -1].split(", "))
-    return f"{written[: opening + 1]}{each}{blank}{written[-1]}"
+    each = "".join(f"{blank}    {_folded(*entry, indent=indent + 4)}," for entry in entries)
+    return f"{start}{value[0]}{each}{blank}{value[-1]}"
+
+
+def _entries(value: str) -> list[tuple[str, str]]:
+    """What a list, tuple or dictionary holds, each behind its key; nothing else can be folded."""
+    node = ast.parse(value, mode="eval").body
+    match node:
+        case ast.List() | ast.Tuple():
+            return [("", _of(value, one)) for one in node.elts]
+        case ast.Dict():
+            keys = [f"{_of(value, key)}: " for key in node.keys if key]
+            return [(key, _of(value, one)) for key, one in zip(keys, node.values, strict=True)]
+    return []
+
+
+def _of(source: str, node: ast.expr) -> str:
+    segment = ast.get_source_segment(source, node)
+    assert segment is not None
+    return segment
 
 
 def import_lines(imports: Iterable[Import]) -> str:
