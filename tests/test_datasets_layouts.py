@@ -12,7 +12,6 @@ from branchsearch.datasets.cityscapes import cityscapes, read_depth
 from branchsearch.datasets.dataset import Dataset
 from branchsearch.datasets.image_files import ImageFiles, TooManyUnreadable
 from branchsearch.datasets.listing import InvalidListing
-from branchsearch.datasets.maps import FARTHEST
 from branchsearch.datasets.pascal_context import pascal_context, read_edges, read_parts
 from tests import layouts
 
@@ -57,8 +56,13 @@ def test_pascal_context(tmp_path: Path):
 
 
 def test_cityscapes(tmp_path: Path):
-    data = opened("cityscapes", tmp_path)
-    test = data.parts["test"]
+    folder = layouts.cityscapes(tmp_path / "city")
+    near, far = (
+        cityscapes(folder=str(folder), size=[24, 32], farthest=farthest, **SAME)
+        for farthest in (10, 80)
+    )
+    assert near.content != far.content  # or what is kept of one would be taken for the other
+    test = far.open(tmp_path / "home").parts["test"]
     rng = np.random.default_rng(layouts.TRAIN)
     ids = rng.integers(0, 34, (24, 32), dtype=np.uint8)
     seen = test.targets["seg"][0]
@@ -66,9 +70,14 @@ def test_cityscapes(tmp_path: Path):
         assert (seen[ids == number] == of_class).all()
     disparity = rng.integers(2, 2**15, (24, 32)).astype(np.uint16)
     depth = 0.2 * 2000 / ((disparity[1:] - 1.0) / 256)
-    depth[depth > FARTHEST] = np.nan
+    assert 0 < (depth > 80).sum() < depth.size / 10
+    depth[depth > 80] = np.nan
     np.testing.assert_allclose(test.targets["depth"][0, 0, 1:], depth, rtol=2e-3)
     assert np.isnan(test.targets["depth"][:, 0, 0]).all()
+    closer = near.open(tmp_path / "home").parts["test"].targets["depth"]
+    assert np.nanmax(closer[:]) <= 10 < np.nanmax(test.targets["depth"][:])
+    with pytest.raises(ValueError, match=r"farthest must be in \(0, 65504\] metres, got 0"):
+        cityscapes(folder=str(folder), size=24, farthest=0)
 
 
 def test_taskonomy(tmp_path: Path):
@@ -139,4 +148,4 @@ def test_readers_say_what_is_missing(tmp_path: Path):
     disparity = next(city.glob("disparity/train/*/*.png"))
     next(city.glob(f"camera/train/*/{disparity.name.removesuffix('_disparity.png')}*")).unlink()
     with pytest.raises(OSError, match="is no camera"):
-        read_depth(disparity)
+        read_depth(disparity, farthest=80)

@@ -166,6 +166,8 @@ def test_a_wrong_cell_is_found_before_anything_is_read(
     [
         ("seg/1.png", np.full((24, 32), 3, np.uint8), "'seg'.*class 3, but there are 3 classes"),
         ("seg/1.png", np.zeros((24, 24), np.uint8), "'seg'.*24 x 24 pixels does not lie over"),
+        ("seg/1.png", picture(0), r"'seg'.*one number per pixel, not an array of \(24, 32, 3\)"),
+        ("depth/1.npy", np.ones((24, 32), complex), "'depth'.*holds complex128, no numbers"),
         ("depth/1.npy", np.zeros((24, 32)), "'depth'.*0 or less has no logarithm"),
         ("depth/1.npy", np.full((24, 32), 1e5), "'depth'.*more than 65504; give a unit"),
         ("depth/1.npy", np.zeros((24, 32, 5)), "'depth'.*one number per pixel"),
@@ -208,6 +210,40 @@ def test_a_file_that_changed_is_read_again(tmp_path: Path):
     assert after.content != before.content
     assert after.open(tmp_path / "home").fingerprint != first.fingerprint
     assert listed(path).content == after.content
+
+
+@pytest.mark.parametrize("number", [0.5, -0.5, np.inf])
+def test_a_class_that_is_no_whole_number_is_refused(tmp_path: Path, number: float):
+    rows = []
+    for row in range(4):
+        save(tmp_path / f"{row}.png", picture(row))
+        save(tmp_path / f"{row}.npy", np.full((24, 32), number if row == 2 else 1.0))
+        rows.append({"image": f"{row}.png", "seg": f"{row}.npy"})
+    path = write_csv(tmp_path / "odd.csv", rows)
+    tasks = {"seg": {"kind": "segmentation", "classes": 2}}
+    with pytest.raises(InvalidListing, match=f"row 4, column 'seg'.*class {number:g}; classes are"):
+        opened(path, tmp_path / "home", tasks=tasks, shares=dict.fromkeys(PARTS, 1))
+
+
+def test_maps_that_are_to_be_read_otherwise_are_read_again(tmp_path: Path):
+    path, seen = animals(tmp_path), []
+    for unit in (1.0, 0.5):
+        depth = {"kind": "depth", "unit": unit}
+        data = opened(path, tmp_path / "home", tasks={"depth": depth})
+        seen.append(data.parts["train"].targets["depth"][:].astype(np.float32))
+    np.testing.assert_allclose(seen[1], seen[0] / 2, rtol=1e-3)
+
+
+def test_parts_without_a_label_are_told_but_for_the_probe_images(tmp_path: Path):
+    rows = []
+    for number, part in enumerate(["train", "validation", "test", "probe"] * 2):
+        save(tmp_path / f"{number}.png", picture(number))
+        age = number if part == "train" else None
+        rows.append({"image": f"{number}.png", "part": part, "age": age, "height": number})
+    tasks = {name: {"kind": "regression"} for name in ("age", "height")}
+    found = listed(write_csv(tmp_path / "few.csv", rows), tasks=tasks, part="part")
+    assert found.without("age") == ["validation", "test"]
+    assert found.without("height") == []
 
 
 def test_images_and_maps_are_cut_and_resized_alike(tmp_path: Path):

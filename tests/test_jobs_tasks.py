@@ -1,12 +1,15 @@
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from branchsearch.datasets.dataset import PARTS
 from branchsearch.jobs.check import check_job
 from branchsearch.jobs.reading import InvalidSpec
 from branchsearch.jobs.spec import TaskSpec
 from branchsearch.space.cost import Cost
 from branchsearch.task import Head
+from tests.image_files import picture, save, write_csv
 from tests.specs import tiny
 
 DEPTH = {"name": "depth", "kind": "depth", "metric": "rmse", "direction": "minimize"}
@@ -49,6 +52,30 @@ def test_a_label_of_another_number_is_named_with_its_own():
     spec = tiny()
     spec["space"]["tasks"][0]["classes"] = 5
     with pytest.raises(InvalidSpec, match="label 'seg' is segmentation of 4 classes"):
+        check_job(spec)
+
+
+def test_a_task_without_labels_to_judge_it_by_is_refused(tmp_path: Path):
+    rows = []
+    for number, part in enumerate([*PARTS * 4]):
+        save(tmp_path / f"{number}.png", picture(number))
+        age = number if part == "train" else None
+        rows.append({"image": f"{number}.png", "part": part, "age": age, "height": number})
+    arguments = {
+        "path": str(write_csv(tmp_path / "few.csv", rows)),
+        "size": 16,
+        "tasks": {name: {"kind": "regression"} for name in ("age", "height")},
+        "part": "part",
+    }
+    names = ("height", "age")
+    tasks = [{**DEPTH, "name": name, "kind": "regression", "count": 1} for name in names]
+    spec = tiny()
+    spec["space"].update(dataset={"name": "manifest", "args": arguments}, tasks=tasks)
+    says = r"space\.tasks\.1\.name: no image of validation or test has the label 'age'"
+    with pytest.raises(InvalidSpec, match=says):
+        check_job(spec)
+    tasks.pop()
+    with pytest.raises(InvalidSpec, match="it needs two tasks"):  # the column itself does no harm
         check_job(spec)
 
 

@@ -6,6 +6,7 @@ CVPR 2016.
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +31,7 @@ def cityscapes(
     *,
     folder: str,
     size: int | Sequence[int],
+    farthest: float = 80.0,
     shares: Mapping[str, float] = SHARES,
     seed: int = 0,
     unreadable: float = 0.0,
@@ -46,6 +48,8 @@ def cityscapes(
     Args:
         folder: Where the packages were unpacked, absolute or from ``~``.
         size: Height and width of the images in pixels, or one number for both.
+        farthest: Distances beyond it, in metres, are missing: a disparity there is six pixels or
+            fewer, so that one pixel's error is a sixth of the distance or more.
         shares: How validation and probe share train.
         seed: Of that.
         unreadable: The part of all images that may be left out because they are torn.
@@ -55,6 +59,8 @@ def cityscapes(
         InvalidListing: There are no images.
         ValueError: Naming the argument that cannot be meant.
     """
+    if not 0 < farthest <= FARTHEST:
+        raise ValueError(f"farthest must be in (0, {FARTHEST:g}] metres, got {farthest}")
     root = absolute(folder)
     train, val = (
         sorted((root / "leftImg8bit" / part).glob(f"*/*{_IMAGE}")) for part in ("train", "val")
@@ -75,7 +81,12 @@ def cityscapes(
             beside("gtFine", "_gtFine_labelIds.png"),
             read_classes,
         ),
-        "depth": Maps(Label("depth"), beside("disparity", "_disparity.png"), read_depth),
+        "depth": Maps(
+            Label("depth"),
+            beside("disparity", "_disparity.png"),
+            partial(read_depth, farthest=farthest),
+            how=f"up to {farthest} m",
+        ),
     }
     disparities = labels["depth"].paths
     cameras = [camera_of(path) for path in disparities if path is not None]
@@ -98,10 +109,11 @@ def read_classes(path: Path) -> np.ndarray:
     return classes
 
 
-def read_depth(path: Path) -> np.ndarray:
+def read_depth(path: Path, *, farthest: float) -> np.ndarray:
     """Distances in metres along the line of sight's axis, [1, H, W], float32, NaN where unknown.
 
-    A pixel p of the file is 0 where nothing was found, else a disparity of (p - 1) / 256 pixels.
+    A pixel p of the file is 0 where nothing was found, else a disparity of (p - 1) / 256 pixels. A
+    distance beyond ``farthest`` is unknown, too.
 
     Raises:
         Unreadable: The file, or the one of its camera, is torn or not there.
@@ -115,7 +127,7 @@ def read_depth(path: Path) -> np.ndarray:
         raise Unreadable(0, f"is no camera: {error!r}", str(camera)) from error
     disparity = np.where(pixels > 1, (pixels - 1) / 256, np.nan)
     depth: np.ndarray = factor / disparity
-    return np.where(depth < FARTHEST, depth, np.nan).astype(np.float32)[None]
+    return np.where(depth <= farthest, depth, np.nan).astype(np.float32)[None]
 
 
 def camera_of(disparity: Path) -> Path:

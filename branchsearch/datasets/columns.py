@@ -92,7 +92,7 @@ class Column:
             cells = table.column(self.columns[0])
             beside = table.path.parent
             paths = [None if cell is None else beside / cell for cell in cells]
-            return Maps(self.label, paths, map_reader(self.label, form))
+            return Maps(self.label, paths, map_reader(self.label, form), str(form))
         cell_to_number, blank = self._numbers()
         read = [_read(table, name, cell_to_number, blank) for name in self.columns]
         if self.kind == "classification":

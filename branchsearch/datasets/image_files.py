@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from branchsearch.datasets.dataset import PARTS, Dataset, Label, Part, Rows
-from branchsearch.datasets.listing import InvalidListing, Listing, Values, shape_of
+from branchsearch.datasets.listing import InvalidListing, Listing, Values, labelled, shape_of
 from branchsearch.datasets.samples import Samples
 from branchsearch.datasets.split import NotDisjoint, check_shares, split
 from branchsearch.datasets.store import stored
@@ -102,6 +102,15 @@ class ImageFiles:
     def counts(self) -> Mapping[str, int]:
         """How many images each part has, torn ones among them: those are found when it is opened.
 
+        Raises:
+            InvalidListing: As ``listed``.
+        """
+        return {part: len(rows) for part, rows in self.listed.items()}
+
+    @cached_property
+    def listed(self) -> Mapping[str, list[int]]:
+        """The rows of each part, torn ones among them.
+
         Reads the image files, unless all parts are named: their content decides on their part.
 
         Raises:
@@ -109,8 +118,20 @@ class ImageFiles:
         """
         named = self.listing.parts
         if set(named) == set(PARTS):
-            return {part: named.count(part) for part in PARTS}
-        return {part: len(rows) for part, rows in self._rows(digests(self.listing.images)).items()}
+            return {part: [row for row, of in enumerate(named) if of == part] for part in PARTS}
+        return self._rows(digests(self.listing.images))
+
+    def without(self, name: str) -> list[str]:
+        """The parts to learn from and to judge by in which no image has a label.
+
+        Args:
+            name: Of the label.
+
+        Raises:
+            InvalidListing: As ``listed``.
+        """
+        there = labelled(self.listing.labels[name])
+        return [part for part in PARTS if part != "probe" and not there[self.listed[part]].any()]
 
     @cached_property
     def content(self) -> str:
@@ -119,8 +140,11 @@ class ImageFiles:
         for name, label in self.labels.items():
             told.update(f"{name} {label}\n".encode())
         for labels in self.listing.labels.values():
-            if isinstance(labels, Values):
-                told.update(np.ascontiguousarray(labels.array).tobytes())
+            told.update(
+                np.ascontiguousarray(labels.array).tobytes()
+                if isinstance(labels, Values)
+                else f"{labels.how}\n".encode()
+            )
         for row in range(len(self.listing)):
             told.update(f"{self.listing.parts[row]}\n".encode())
             for column, path in self.listing.files(row):

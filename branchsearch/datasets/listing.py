@@ -41,11 +41,14 @@ class Maps:
         label: What they are.
         paths: One per row; None where there is no label.
         read: Reads one of them.
+        how: All that its user may say of the reading, as a text: what was kept of files that were
+            read otherwise is not taken.
     """
 
     label: Label
     paths: Sequence[Path | None]
     read: Read
+    how: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

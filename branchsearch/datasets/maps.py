@@ -148,7 +148,10 @@ def map_reader(label: Label, form: MapFormat) -> Read:
     convert = kinds[label.kind]
 
     def read(path: Path) -> np.ndarray:
-        return convert(read_array(path), label, form)
+        array = read_array(path)
+        if array.dtype.kind not in "buif":
+            raise WrongMap(f"holds {array.dtype}, no numbers")
+        return convert(array, label, form)
 
     return read
 
@@ -183,7 +186,11 @@ def refusing_torn(path: Path) -> Iterator[None]:
 def _classes(array: np.ndarray, label: Label, form: MapFormat) -> UInt8[np.ndarray, "H W"]:
     plane = _plane(array)
     missing = _is_missing(plane, form.missing or (UNLABELLED,))
-    numbers = np.where(missing, 0, plane).astype(np.int64) - np.where(missing, 0, form.offset)
+    known = np.where(missing, 0, plane)
+    odd = known[(known != np.trunc(known)) | ~np.isfinite(known)]
+    if odd.size:
+        raise WrongMap(f"pixels of class {odd[0]:g}; classes are whole numbers")
+    numbers = known.astype(np.int64) - np.where(missing, 0, form.offset)
     assert label.classes is not None  # checked where labels are declared
     wrong = (numbers < 0) | (numbers >= label.classes)
     if wrong.any():

@@ -13,6 +13,7 @@ from branchsearch import catalog
 from branchsearch.affinity.features import FEWEST
 from branchsearch.affinity.measure import Reads
 from branchsearch.datasets.dataset import Collection
+from branchsearch.datasets.image_files import ImageFiles
 from branchsearch.jobs.measures import find_measures
 from branchsearch.jobs.reading import InvalidSpec, place_in, read_job
 from branchsearch.jobs.spec import Component, JobSpec, SpaceSpec
@@ -384,6 +385,12 @@ def _check_label(task: Task, collection: Collection, path: tuple[str | int, ...]
         many = label.classes or label.count
         counted = f" of {many} {KINDS[label.kind].counted}" if many else ""
         raise _Misfit((*path, "kind"), f"label {task.name!r} is {label.kind}{counted}")
+    if isinstance(collection, ImageFiles) and (parts := collection.without(task.name)):
+        raise _Misfit(
+            (*path, "name"),
+            f"no image of {' or '.join(parts)} has the label {task.name!r}, so there is nothing "
+            f"to learn it from or to judge it by; give labels, or other shares",
+        )
     if task.metric == "log_rmse" and label.logarithmic:
         raise _Misfit(
             (*path, "metric"), f"label {task.name!r} is a logarithm already; its log_rmse is rmse"
