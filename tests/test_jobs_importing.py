@@ -1,6 +1,8 @@
 """An exported network brought back, extended, trained further and handed out: one for all tests."""
 
+import json
 from pathlib import Path
+from shutil import copytree
 
 import pytest
 import torch
@@ -8,8 +10,10 @@ import torch
 from branchsearch.backbones.resnet import resnet
 from branchsearch.export.folder import FolderExists, export
 from branchsearch.export.loading import Imported, extended, load_export
+from branchsearch.export.verify import verify
 from branchsearch.jobs import importing
 from branchsearch.jobs.check import check_space
+from branchsearch.jobs.handing import Handing
 from branchsearch.jobs.importing import bring_back, retrain
 from branchsearch.jobs.reading import read_space
 from branchsearch.jobs.training import build_heads
@@ -19,6 +23,7 @@ from branchsearch.tree import Tree
 from tests.end_to_end.test_cli import written
 from tests.specs import TINY
 
+AS_SOURCE = Handing()
 TREE = Tree.parse("depth+normals > depth,normals")
 
 
@@ -52,9 +57,13 @@ def folder(root: Path, space: Path) -> Path:
     )
 
 
-def trained(imported: Imported, space: Path, to: Path, root: Path) -> dict[str, float]:
+def trained(
+    imported: Imported, space: Path, to: Path, root: Path, how: Handing = AS_SOURCE
+) -> dict[str, float]:
     """Trained further, for one epoch."""
-    return retrain(imported, space, to, root=root, epochs=1, seed=0, threads=1, device="cpu")
+    return retrain(
+        imported, space, to, root=root, epochs=1, seed=0, threads=1, device="cpu", how=how
+    )
 
 
 def test_a_network_with_one_more_task_is_trained_and_exported(
@@ -70,6 +79,36 @@ def test_a_network_with_one_more_task_is_trained_and_exported(
     before, after = larger.network.state_dict(), again.network.state_dict()
     weights = {name for name, _ in larger.network.named_parameters()}
     assert not any(torch.equal(before[name], after[name]) for name in weights)
+
+
+def test_some_tasks_are_trained_further_and_exported_in_the_place_of_what_was_there(
+    folder: Path, space: Path, root: Path, tmp_path: Path
+):
+    to = tmp_path / "net"
+    copytree(folder, to)
+    how = Handing(formats=("onnx_int8",), tasks=("depth",), overwrite=True)
+    judged = trained(bring_back(folder), space, to, root, how)
+    assert judged.keys() == {"depth"}
+    described = json.loads((to / "model.json").read_text())
+    assert (described["tree"], described["facts"]["sliced_from"]) == ("depth > depth", str(TREE))
+    assert described["metrics"]["depth"]["test"] == judged["depth"]
+    verify(to)
+
+
+@pytest.mark.parametrize(
+    ("how", "says"),
+    [
+        (Handing(tasks=("sky",)), r"no tasks \['sky'\] in a network of depth, normals"),
+        (Handing(formats=("onxn",)), r"no formats \['onxn'\]"),
+    ],
+)
+def test_what_cannot_be_exported_is_refused_before_anything_is_trained(
+    folder: Path, space: Path, root: Path, monkeypatch: pytest.MonkeyPatch, how: Handing, says: str
+):
+    monkeypatch.setattr(importing, "fit", None)
+    with pytest.raises(ValueError, match=says):
+        trained(bring_back(folder), space, root / "not-made", root, how)
+    assert not (root / "not-made").exists()
 
 
 def test_a_folder_that_is_there_is_refused_before_anything_is_trained(

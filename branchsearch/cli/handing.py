@@ -20,6 +20,16 @@ if TYPE_CHECKING:
     from branchsearch.jobs.comparing import Candidate
 
 
+FormatsOption = Annotated[
+    str, typer.Option(help="Of torch, pt2, onnx, pt2_half, onnx_half, onnx_int8.")
+]
+FuseOption = Annotated[
+    bool, typer.Option("--fuse", help="Batch norms into convolutions, but for torch.")
+]
+TasksOption = Annotated[str, typer.Option(help="Those to serve, as in: a,b; else all.")]
+OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")]
+
+
 def export(
     job: JobArgument,
     to: Annotated[Path, typer.Option("--to", help="The folder to make.")],
@@ -33,14 +43,10 @@ def export(
     weights: Annotated[
         str | None, typer.Option(help="trained (by the search), confirmed or scratch.")
     ] = None,
-    formats: Annotated[
-        str, typer.Option(help="Of torch, pt2, onnx, pt2_half, onnx_half, onnx_int8.")
-    ] = "torch",
-    fuse: Annotated[
-        bool, typer.Option("--fuse", help="Batch norms into convolutions, but for torch.")
-    ] = False,
-    tasks: Annotated[str, typer.Option(help="Those to serve, as in: a,b; else all.")] = "",
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")] = False,
+    formats: FormatsOption = "torch",
+    fuse: FuseOption = False,
+    tasks: TasksOption = "",
+    overwrite: OverwriteOption = False,
     home: HomeOption = DEFAULT_HOME,
     output: OutputOption = Output.TABLE,
 ) -> None:
@@ -52,9 +58,7 @@ def export(
     if weights not in (None, *Weights):
         raise typer.BadParameter(f"{weights!r} is none of {', '.join(Weights)}")
     opened, seen = find_job(home, job)
-    how = Handing(
-        formats=tuple(_names(formats)), fuse=fuse, tasks=tuple(_names(tasks)), overwrite=overwrite
-    )
+    how = Handing(tuple(_names(formats)), fuse, tuple(_names(tasks)), overwrite)
     try:
         wanted = Wanted(trial, tree, pareto, None if weights is None else Weights(weights))
         made = hand_out_wanted(Trainings(seen.checked, opened.root), seen, wanted, to, how)
@@ -106,16 +110,25 @@ def import_(
     seed: Annotated[int, typer.Option(help="Of the images' order.")] = 0,
     threads: Annotated[int, typer.Option(help="CPU threads.")] = 1,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    formats: FormatsOption = "torch",
+    fuse: FuseOption = False,
+    tasks: TasksOption = "",
+    overwrite: OverwriteOption = False,
     home: HomeOption = DEFAULT_HOME,
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Bring an exported network back: say what it is, or train it further and export it again."""
     from branchsearch.cli.output import show
     from branchsearch.jobs.comparing import measured
+    from branchsearch.jobs.handing import Handing
     from branchsearch.jobs.importing import bring_back, retrain
+    from branchsearch.jobs.reading import InvalidSpec
 
     if (train is None) != (to is None):
         raise typer.BadParameter("--train and --to go together")
+    how = Handing(tuple(_names(formats)), fuse, tuple(_names(tasks)), overwrite)
+    if train is None and how != Handing(("torch",)):
+        raise typer.BadParameter("without --train nothing is exported")
     imported = bring_back(folder)
     facts: dict[str, Any] = {
         "imported": str(folder),
@@ -128,16 +141,22 @@ def import_(
         },
     }
     if train is not None and to is not None:
-        facts["test_metrics"] = retrain(
-            imported,
-            train,
-            to,
-            root=open_home(home).root,
-            epochs=epochs,
-            seed=seed,
-            threads=threads,
-            device=device,
-        )
+        try:
+            facts["test_metrics"] = retrain(
+                imported,
+                train,
+                to,
+                root=open_home(home).root,
+                epochs=epochs,
+                seed=seed,
+                threads=threads,
+                device=device,
+                how=how,
+            )
+        except InvalidSpec:
+            raise
+        except ValueError as error:
+            raise typer.BadParameter(str(error)) from None
         facts["export"] = str(to)
     show(facts, output)
 

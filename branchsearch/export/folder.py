@@ -98,7 +98,9 @@ def export(
         ValueError: The tasks, size, colours, facts or formats do not fit.
         OSError: The folder cannot be written there.
     """
-    check_formats(formats, calibration)
+    check_formats(formats)
+    if "onnx_int8" in formats and calibration is None:
+        raise ValueError("onnx_int8 needs images to find the ranges of numbers with")
     given, to = to, _by_name(to)
     check_free(to, overwrite)
     promise = Promise.of(network, tasks=tasks, size=size, mean=mean, std=std)

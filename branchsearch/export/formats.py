@@ -86,19 +86,17 @@ class Graph:
         return {name: value for name, value in asdict(self).items() if value is not None}
 
 
-def check_formats(names: Collection[str], calibration: Calibration | None) -> None:
+def check_formats(names: Collection[str]) -> None:
     """See that formats are known and can be made.
 
     Raises:
-        ValueError: One is not known, or needs images that are not there.
+        ValueError: One is not known.
         NeedsOnnx: One needs the extra ``onnx``.
     """
     if strangers := sorted(set(names) - GRAPHS.keys() - {"torch"}):
         raise ValueError(f"no formats {strangers}; there are {', '.join(['torch', *GRAPHS])}")
     if any(name.startswith("onnx") for name in names):
         check_onnx()
-    if "onnx_int8" in names and calibration is None:
-        raise ValueError("onnx_int8 needs images to find the ranges of numbers with")
 
 
 def write_graphs(

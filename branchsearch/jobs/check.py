@@ -89,10 +89,7 @@ class CheckedSpace:
             backbone=_pair(self.spec.backbone),
             tasks=tuple(task for task in self.tasks if task.name in tree.tasks),
             tree=tree,
-            recipe=replace(
-                recipe,
-                floors={name: at for name, at in recipe.floors.items() if name in tree.tasks},
-            ),
+            recipe=recipe.of(tree.tasks),
             balancing=_pair(balancing),
             seed=seed,
             test=test,

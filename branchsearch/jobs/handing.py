@@ -1,26 +1,18 @@
 """Handing a trained network out: from what is kept of a job to an exported folder."""
 
 import os
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import numpy as np
-import torch
-from torch import nn
-
-from branchsearch import catalog
-from branchsearch.datasets.dataset import Dataset
-from branchsearch.datasets.loading import load
 from branchsearch.export.folder import FolderExists, aside, check_free, export
-from branchsearch.export.formats import Calibration
 from branchsearch.export.learning import Learning
 from branchsearch.export.sliced import sliced
 from branchsearch.files import whole_folder
+from branchsearch.jobs.calibrating import calibration
 from branchsearch.jobs.check import check_tree
 from branchsearch.jobs.gather import Seen
 from branchsearch.jobs.training import Training, open_dataset
@@ -29,12 +21,7 @@ from branchsearch.model.branched import BranchedNetwork
 from branchsearch.report.findings import mean_and_spread
 from branchsearch.report.front import front
 from branchsearch.search.tuned import Choices
-from branchsearch.train.judging import judge
-from branchsearch.train.recipe import Recipe
 from branchsearch.tree import Tree
-
-#: Images that the ranges of 8-bit integers are read off.
-_CALIBRATION_IMAGES = 64
 
 
 class NothingToExport(LookupError):
@@ -282,10 +269,10 @@ def hand_out(network: Network, seen: Seen, to: Path, how: Handing) -> Path:
         mean=dataset.mean,
         std=dataset.std,
         facts={**facts, "backbone": _named(training.backbone), "provenance": provenance},
-        learning=Learning(_recipe(training, module.tree.tasks), name, arguments),
+        learning=Learning(training.recipe.of(module.tree.tasks), name, arguments),
         formats=how.formats,
         fuse=how.fuse,
-        calibration=_calibration(dataset, served) if "onnx_int8" in how.formats else None,
+        calibration=calibration(dataset, served) if "onnx_int8" in how.formats else None,
         overwrite=how.overwrite,
     )
 
@@ -392,36 +379,3 @@ def _choices(entry: Mapping[str, Any]) -> Choices:
 def _named(component: tuple[str, Mapping[str, Any]]) -> dict[str, Any]:
     name, arguments = component
     return {"name": name, "args": dict(arguments)}
-
-
-def _recipe(training: Training, tasks: Collection[str]) -> Recipe:
-    floors = {name: at for name, at in training.recipe.floors.items() if name in tasks}
-    return replace(training.recipe, floors=floors)
-
-
-def _calibration(dataset: Dataset, training: Training) -> Calibration:
-    """Training images to find ranges with, and the test part to see what that costs."""
-    train, test = dataset.parts["train"], dataset.parts["test"]
-    chosen = np.linspace(0, len(train) - 1, min(len(train), _CALIBRATION_IMAGES)).astype(int)
-    cpu = torch.device("cpu")
-
-    def judged(network: nn.Module) -> dict[str, float]:
-        return judge(
-            network,
-            names=training.tree.tasks,
-            part=test,
-            load=lambda part, positions, _: load(
-                part,
-                positions,
-                labels={task.name: dataset.labels[task.name] for task in training.tasks},
-                prepare=dataset.prepare,
-                device=cpu,
-            ),
-            metrics={
-                task.name: partial(catalog.find("metric", task.metric), task)
-                for task in training.tasks
-            },
-            device=cpu,
-        )
-
-    return Calibration(torch.from_numpy(np.array(train.images[chosen])), judged)

@@ -11,9 +11,13 @@ import torch
 from branchsearch import catalog
 from branchsearch.export.checksums import check_sums
 from branchsearch.export.folder import check_free, export
+from branchsearch.export.formats import check_formats
 from branchsearch.export.learning import Learning
 from branchsearch.export.loading import Imported, load_export
+from branchsearch.export.sliced import sliced
+from branchsearch.jobs.calibrating import calibration
 from branchsearch.jobs.check import CheckedSpace, check_space
+from branchsearch.jobs.handing import Handing
 from branchsearch.jobs.reading import InvalidSpec, read_space
 from branchsearch.jobs.spec import Component
 from branchsearch.jobs.training import (
@@ -22,6 +26,7 @@ from branchsearch.jobs.training import (
     loader,
     open_dataset,
 )
+from branchsearch.model.branched import BranchedNetwork
 from branchsearch.task import KINDS
 from branchsearch.train.fit import fit
 from branchsearch.train.judging import judge
@@ -48,6 +53,7 @@ def retrain(
     seed: int,
     threads: int,
     device: str,
+    how: Handing,
 ) -> dict[str, float]:
     """Train a network further, by the recipe that it was trained by, and export it.
 
@@ -60,16 +66,22 @@ def retrain(
         seed: Of the images' order.
         threads: CPU threads.
         device: ``cpu`` or ``cuda``.
+        how: As what it is exported, and whether in the place of an earlier export. Tasks that it
+            leaves out are trained, but not exported.
 
     Returns:
-        Each task's metric on the test part.
+        Each exported task's metric on the test part.
 
     Raises:
-        FolderExists: Something is at ``to``.
+        FolderExists: Something is at ``to`` that may not be replaced.
+        NeedsOnnx: A format needs the extra ``onnx``.
         InvalidSpec: The space is none, or has not these tasks or images of this size.
         ProofFailed: As ``branchsearch.export.folder.export``.
+        ValueError: The network has no such tasks, or there are no such formats.
     """
-    check_free(to, overwrite=False)  # training takes a while
+    check_free(to, how.overwrite)  # training takes a while
+    check_formats(how.formats)
+    _ = _served(imported.network, how)
     checked, tasks = check_space(read_space(space)), imported.tasks
     _check_fits(imported, checked)
     learning = Learning.from_json(imported.described["training"])
@@ -103,22 +115,29 @@ def retrain(
         device=torch.device(device),
     )
     deque(steps, maxlen=0)
+    served = _served(network, how)
+    recipe = learning.recipe.of(served.tree.tasks)
     judged = judge(
-        network,
-        names=network.tree.tasks,
+        served,
+        names=served.tree.tasks,
         part=dataset.parts["test"],
         load=batches,
         metrics=metrics,
         device=torch.device(device),
     )
+    of_served = replace(
+        training,
+        tree=served.tree,
+        tasks=tuple(task for task in tasks if task.name in served.tree.tasks),
+    )
     export(
         to,
-        network=network,
-        tasks=tasks,
+        network=served,
+        tasks=of_served.tasks,
         size=imported.size,
         mean=dataset.mean,
         std=dataset.std,
-        learning=learning,
+        learning=replace(learning, recipe=recipe),
         facts={
             "metrics": {name: {"test": value} for name, value in judged.items()},
             "measured_on": "test",
@@ -128,9 +147,19 @@ def retrain(
                 "seed": str(seed),
                 "trained further from": imported.described["provenance"],
             },
+            **({"sliced_from": str(network.tree)} if how.tasks else {}),
         },
+        formats=how.formats,
+        fuse=how.fuse,
+        calibration=calibration(dataset, of_served) if "onnx_int8" in how.formats else None,
+        overwrite=how.overwrite,
     )
     return judged
+
+
+def _served(network: BranchedNetwork, how: Handing) -> BranchedNetwork:
+    """The part of a network that the tasks to be handed out use."""
+    return sliced(network, how.tasks) if how.tasks else network
 
 
 def _check_fits(imported: Imported, space: CheckedSpace) -> None:

@@ -1,7 +1,7 @@
 """How a network is trained, as a value."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from branchsearch.datasets.augmentation import Augmentation
@@ -83,3 +83,7 @@ class Recipe:
     shared_gradient: str = SharedGradient.MEAN
     floors: Mapping[str, float] = field(default_factory=dict)
     augmentation: Augmentation = field(default_factory=Augmentation)
+
+    def of(self, tasks: Collection[str]) -> "Recipe":
+        """The recipe of a network that has some of the tasks."""
+        return replace(self, floors={task: at for task, at in self.floors.items() if task in tasks})

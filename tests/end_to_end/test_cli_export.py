@@ -91,12 +91,16 @@ def test_an_export_is_verified_compared_and_brought_back(
     space, to = written(tmp_path / "space.yaml", TINY["space"]), tmp_path / "again"
     call = ["import", folder, "--train", space, "--to", to, "--home", home, "--epochs", "1"]
     assert answer(*call)["test_metrics"].keys() == {"depth", "normals", "seg"}
+    ran = program(*call, "--overwrite", "--tasks", "sky")
+    assert (ran.returncode, "no tasks ['sky']" in ran.stderr) == (2, True), ran.stderr
     again = described(to)
     assert again["tree"] == str(result.tree)
     assert again["provenance"]["trained further from"]["job"] == result.job.id
     assert (to / "weights.safetensors").read_bytes() != (
         folder / "weights.safetensors"
     ).read_bytes()
+    ran = program("import", folder, "--formats", "onnx")
+    assert (ran.returncode, "without --train" in ran.stderr) == (2, True)
 
 
 def test_trees_and_the_front_are_exported_with_the_weights_asked_for(
