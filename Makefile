@@ -29,6 +29,8 @@ bench: venv
 	$(BIN)/python -m benchmarks.solver
 	$(BIN)/python -m benchmarks.affinity
 	$(BIN)/python -m benchmarks.training
+	$(BIN)/python -m benchmarks.samplers
+	$(BIN)/python -m benchmarks.export
 
 clean:
 	rm -rf .venv demo

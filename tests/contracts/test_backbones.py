@@ -5,13 +5,14 @@ from itertools import pairwise
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from branchsearch import catalog
 from branchsearch.backbones.backbone import Backbone
 from branchsearch.backbones.timm_stages import TimmFirstStage
 from branchsearch.model.branched import BranchedNetwork
 from branchsearch.model.cost import cost_table, network_cost
+from branchsearch.model.footprint import activation_bytes, footprint_table
 from branchsearch.model.heads import DenseHead
 from branchsearch.tree import Tree
 from tests.backbones import BUILT_IN, FX, TIMM, Example
@@ -132,6 +133,20 @@ def test_costs_add_up_to_the_whole_exactly(backbone: Backbone, example: Example)
     network = BranchedNetwork(tree, backbone.modules, heads)
     table = cost_table(backbone.modules, heads, example.size)
     assert table.of(tree) == network_cost(network, example.size)
+
+
+def test_activations_add_up_to_the_whole_within_the_stated_error(
+    backbone: Backbone, example: Example
+):
+    heads: dict[str, nn.Module] = {
+        task: DenseHead(backbone.stages[-1].channels, 1) for task in "ab"
+    }
+    tree = Tree.parse(" > ".join(["a+b", *["a,b"] * (len(backbone.stages) - 1)]))
+    cpu = torch.device("cpu")
+    table = footprint_table(backbone.modules, heads, example.size, batch=1, device=cpu, repeats=1)
+    network = BranchedNetwork(tree, backbone.modules, heads)
+    whole = activation_bytes(network, torch.zeros(1, 3, *example.size))
+    assert whole <= table.of(tree).activation_bytes <= 1.05 * whole
 
 
 @pytest.mark.parametrize("example", TIMM, ids=str)
