@@ -15,6 +15,7 @@ settings.register_profile("branchsearch", deadline=None)  # first calls of torch
 settings.load_profile("branchsearch")
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Share the suite out among processes: what runs Ray to one of them, a file to one at a time.
 
