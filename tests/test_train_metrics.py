@@ -178,6 +178,24 @@ def test_average_precision_of_a_perfect_ranking_is_one():
     assert measured("average_precision", (4 * (target.float() - 0.5), target)) == pytest.approx(1)
 
 
+def test_average_precision_counts_as_torchmetrics_does():
+    from torchmetrics.classification import BinaryAveragePrecision  # needs branchsearch's first
+
+    ours = catalog.find("metric", "average_precision")(task_of("edges", "average_precision"))
+    theirs = BinaryAveragePrecision(thresholds=200, ignore_index=255)
+    generator = torch.Generator().manual_seed(0)
+    for images in (3, 2):
+        scores = 3 * torch.randn(images, 1, 9, 7, generator=generator)
+        # some as sure as float32 can be, some right on a threshold
+        scores[0, 0, 0], scores[0, 0, 1] = 200, torch.linspace(0, 1, 200)[60:67].logit()
+        target = torch.randint(0, 2, scores.shape, generator=generator, dtype=torch.uint8)
+        target[1, 0, 2:4] = 255
+        ours.update(scores, target)
+        theirs.update(scores.sigmoid(), target.long())
+    assert torch.equal(ours.confmat, theirs.confmat)
+    assert ours.compute() == theirs.compute()
+
+
 def test_average_precision_is_near_the_exact_one():
     target = (torch.rand(1, 1, 40, 40, generator=torch.Generator().manual_seed(0)) < 0.2).byte()
     scores = target + drawn(1, 1, 40, 40)
