@@ -7,6 +7,7 @@ from ruamel.yaml import YAML
 from typer.testing import CliRunner, Result
 
 from branchsearch.cli.main import app, exit_code
+from branchsearch.datasets.dataset import PARTS
 from tests.image_files import animals
 
 TASK: dict[str, Any] = {
@@ -33,6 +34,7 @@ def space(folder: Path, manifest: Path, **changes: Any) -> str:  # noqa: ANN401 
     arguments = {
         "path": str(manifest),
         "size": 16,
+        "shares": dict.fromkeys(PARTS, 1),
         "tasks": {
             "breed": {"kind": "classification", "classes": ["cat", "dog"]},
             "seg": {"kind": "segmentation", "classes": 3},
@@ -85,6 +87,13 @@ def test_a_fault_ends_with_its_place(tmp_path: Path, cell: str, says: str):
         assert isinstance(done.exception, Exception)
         assert exit_code(done.exception) == 2
         assert says in str(done.exception)
+
+
+def test_a_part_without_labels_is_said(tmp_path: Path):
+    shares = {"train": 37, "validation": 1, "test": 1, "probe": 1}
+    done = check(space(tmp_path, animals(tmp_path), shares=shares))
+    assert done.exit_code != 0
+    assert "has the label 'seg', so there is nothing to learn it from" in str(done.exception)
 
 
 def test_a_table_alone_is_looked_at(tmp_path: Path):
