@@ -21,6 +21,9 @@ def average_precision(task: Task) -> Metric:  # noqa: ARG001  # the factories' c
 
 
 class _EdgePrecision(BinaryAveragePrecision):
+    thresholds: Tensor  # type: ignore[assignment]  # None only where every score is one
+    confmat: Tensor
+
     def __init__(self) -> None:
         super().__init__(thresholds=200, ignore_index=UNLABELLED, validate_args=False)
 
