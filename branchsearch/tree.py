@@ -26,7 +26,7 @@ class Tree:
     depth,seg
 
     Attributes:
-        tasks: The T task names, sorted. A name holds at least one letter, no blank and none of
+        tasks: The T task names, sorted. A name is not empty and holds no blank and none of
             ``+ , >``.
         branches: Shape [S, T], input side first. ``branches[s][t]`` is the number of the branch
             that task ``t`` takes at stage ``s``. Every row numbers its branches 0, 1, 2, ... in

@@ -1,3 +1,5 @@
+import re
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -62,6 +64,7 @@ def test_the_same_images_may_be_named(tmp_path: Path):
         ({"1/seg": np.array([["a", "b"]] * 6)}, "'1/seg' is no array of numbers"),
         ({"1/seg": np.array([[None]] * 6)}, "allow_pickle=False"),
         ({"0/seg": np.full((6, 5), np.nan)}, "seg at stage 0: features of images"),
+        ({"images/seg": np.arange(5)}, "'images/seg' has the shape (5,), and names 6 images"),
         ({"0/a+b": np.ones((6, 5)), "1/a+b": np.ones((6, 5))}, "holds no blank, '+'"),
     ],
 )
@@ -71,6 +74,21 @@ def test_what_cannot_be_compared_is_named(tmp_path: Path, change: dict[str, np.n
         read_archive(path, device=CPU)
     assert told in str(raised.value)
     assert str(raised.value).startswith(f"{path}: ")
+
+
+def test_damaged_archives_are_named(tmp_path: Path):
+    foreign = written(tmp_path / "foreign.npz", arrays())
+    with zipfile.ZipFile(foreign, "a") as archive:
+        archive.writestr("1/other", "no array")
+        archive.writestr("0/other", "no array")
+    damaged = tmp_path / "damaged.npz"
+    np.savez_compressed(damaged, **arrays())
+    content = bytearray(damaged.read_bytes())
+    content[200:210] = bytes(10)
+    damaged.write_bytes(content)
+    for path in (foreign, damaged):
+        with pytest.raises(NotComparable, match=re.escape(f"{path}: ")):
+            read_archive(path, device=CPU)
 
 
 def test_two_images_one_task_and_no_archive_are_refused(tmp_path: Path):

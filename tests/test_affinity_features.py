@@ -165,6 +165,16 @@ def test_what_cannot_be_compared_is_named():
     assert "stage 0 gives no batch of features" in refused(nn.Sequential(nn.Flatten(0)), rows)
 
 
+@pytest.mark.parametrize("in_memory", [0, 10**6])
+@pytest.mark.parametrize("other", [torch.ones(2, 1), torch.ones(2, 7), torch.ones(2, 6).double()])
+def test_batches_with_other_features_are_refused(other: Tensor, in_memory: int):
+    network = nn.Sequential(nn.Identity())
+    given = [torch.randn(2, 6), other]
+    told = rf"stage 0 gave 6 features of torch.float32 for an image, and then {other.shape[1]} of"
+    with pytest.raises(NotComparable, match=told):
+        stage_features(network, [network[0]], given, images=4, in_memory=in_memory)
+
+
 def test_a_stage_that_runs_twice_is_refused():
     layer = nn.Linear(4, 4)
     with pytest.raises(

@@ -1,4 +1,4 @@
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
@@ -25,23 +25,28 @@ def test_how_columns_are_cut_does_not_matter(seed: int, cuts: list[int]):
     whole, chunked = gram(rows), gram(rows.tensor_split(sorted(cuts), dim=1))
     torch.testing.assert_close(one_minus_pearson(chunked), one_minus_pearson(whole))
     centred = rows - rows.mean(dim=0)
-    torch.testing.assert_close(chunked.products, centred @ centred.T)
+    centred -= centred.mean(dim=1, keepdim=True)
+    torch.testing.assert_close(chunked.without_means(), centred @ centred.T)
     assert chunked.columns == 30
 
 
+#: Features as networks may have them, made of normal ones.
+KINDS: dict[str, Callable[[Tensor], Tensor]] = {
+    "plain": lambda rows: rows,
+    "relu": lambda rows: (rows + 0.5).relu(),
+    "large mean": lambda rows: rows + 1000,
+    "a mean per image": lambda rows: rows + torch.tensor([5.0, -5.0]).repeat(30)[:, None],
+    "bright images": lambda rows: rows + 1000 * features(2, 60, 1),
+    "a contrast per image": lambda rows: rows.abs() * features(2, 60, 1).abs() + 0.1,
+    "a mean per feature": lambda rows: rows + 200 * features(2, 1, 9000),
+    "alike images": lambda rows: rows + 30 * features(2, 1, 9000),
+}
+
+
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
-@pytest.mark.parametrize("kind", ["plain", "relu", "large mean", "bright images", "alike images"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_error_against_double_is_as_stated(dtype: torch.dtype, kind: str):
-    rows = features(1, 60, 9000)
-    if kind == "relu":
-        rows = (rows + 0.5).relu()
-    elif kind == "large mean":
-        rows = rows + 1000
-    elif kind == "bright images":
-        rows = rows + 1000 * features(2, 60, 1)
-    elif kind == "alike images":
-        rows = features(2, 1, 9000) * 30 + rows
-    rows = rows.to(dtype)  # what is lost here is no error of ours
+    rows = KINDS[kind](features(1, 60, 9000)).to(dtype)  # what is lost here is no error of ours
     if dtype == torch.bfloat16 and kind in ("large mean", "bright images"):
         rows = (features(1, 60, 9000) + 10).to(dtype)
     ours, exact = one_minus_pearson(gram(rows)).numpy(), in_double(rows)
@@ -84,7 +89,7 @@ def test_pieces_of_a_chunk_make_no_difference(monkeypatch: pytest.MonkeyPatch):
     whole = gram(rows)
     monkeypatch.setattr(module, "_WHOLE", 50)
     monkeypatch.setattr(module, "_COLUMNS", 7)
-    torch.testing.assert_close(gram(rows).products, whole.products)
+    torch.testing.assert_close(gram(rows).without_means(), whole.without_means())
 
 
 def test_features_that_want_gradients_are_read():
@@ -104,6 +109,30 @@ def test_large_features_are_no_infinite_ones():
     rows = features(0) * 1e25
     ours = one_minus_pearson(gram(rows.float()))
     np.testing.assert_allclose(ours.numpy(), in_double(rows), atol=1e-6)
+
+
+def test_means_of_pieces_may_differ_as_they_like():
+    # the first piece, by which means are taken off, is like no other
+    first, rest = features(6, 20, 500) + 1e5 * features(7, 20, 1), features(8, 20, 4000) + 1e5
+    exact = in_double(torch.cat([first, rest], dim=1))
+    found = one_minus_pearson(gram([first, *rest.split(500, dim=1)])).numpy()
+    np.testing.assert_allclose(found, exact, atol=1e-9)
+
+
+@pytest.mark.parametrize("offset", [10, 100, 1e5])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_equal_dissimilarities_stay_equal_under_means_of_images(dtype: torch.dtype, offset: float):
+    draw = torch.Generator().manual_seed(0)
+    rows = torch.randint(0, 3, (10, 200), generator=draw).double().repeat(2, 1)
+    means = offset * torch.randint(0, 5, (20, 1), generator=draw)
+    expected = len(np.unique(in_double(rows).round(12)))
+    assert len(one_minus_pearson(gram((rows + means).to(dtype))).unique()) == expected
+
+
+@pytest.mark.parametrize("scale", [1e200, 1e-200])
+def test_features_whose_squares_are_no_numbers_are_refused(scale: float):
+    with pytest.raises(ValueError, match="too large or too small: their squares overflow"):
+        gram(features(0) * scale)
 
 
 @pytest.mark.parametrize("scale", [1e-18, 1e-23, 1e-30])

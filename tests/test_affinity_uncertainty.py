@@ -33,6 +33,15 @@ def test_pairs_of_an_image_with_itself_are_dropped_from_a_resample():
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
+@pytest.mark.parametrize("counts", [None, torch.full((7,), 2.0).double()])
+def test_a_row_of_equal_numbers_correlates_with_nothing(counts: torch.Tensor | None):
+    rows = torch.full((2, 7), 0.1, dtype=torch.float64)  # whose mean is not quite 0.1
+    rows[1, 3] = 0.2
+    units = rsa.unit_rows(rows, counts)
+    assert units[0].isnan().all()
+    assert units[1].isfinite().all()
+
+
 def test_a_resample_has_as_many_images_as_there_are():
     for images in (3, 4, 10):
         for counts in resamples(images, draws=50, seed=0):

@@ -1,7 +1,9 @@
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from branchsearch.space.cost import Cost, CostTable, fits
+from branchsearch.space.space import Space
 from branchsearch.tree import Tree
 from tests.generators import trees
 
@@ -25,3 +27,10 @@ def test_a_budget_bounds_each_cost_it_names():
     assert fits(cost, {"parameters": 10})
     assert not fits(cost, {"parameters": 9})
     assert not fits(cost, {"parameters": 10, "multiply_adds": 19})
+
+
+def test_only_the_heads_of_a_spaces_own_tasks_count_against_its_budget():
+    table = CostTable((Cost(100, 1),), dict.fromkeys("abc", Cost(10, 1)))
+    assert Space.of("ab", 1).within(table, {"parameters": 120}).count() == 1
+    with pytest.raises(KeyError, match="d"):
+        Space.of("abd", 1).within(table, {"parameters": 120})

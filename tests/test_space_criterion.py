@@ -77,6 +77,14 @@ def test_two_tasks_without_an_affinity_are_named(form: str, value: float):
 def test_an_affinity_of_another_shape_is_refused():
     with pytest.raises(ValueError, match=r"shape \(1, 2, 2\)"):
         dissimilarity(Tree.parse("a+b > a,b"), np.ones((1, 2, 2)))
+    with pytest.raises(ValueError, match=r"shape \(1, 2, 2\) does not fit 2 tasks over 2 stages"):
+        ranking(Space.of("ab", 2), np.ones((1, 2, 2)))
+
+
+@pytest.mark.parametrize("weights", [[1.0], [1.0, 1.0, 1.0], [1.0, np.nan]])
+def test_weights_that_fit_no_stages_are_refused(weights: list[float]):
+    with pytest.raises(ValueError, match="2 finite weights are needed, one a stage"):
+        dissimilarity(Tree.parse("a+b > a,b"), np.ones((2, 2, 2)), weights)
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -1,4 +1,4 @@
-"""Spaces that cannot be counted: more tasks than limits on pairs are counted for."""
+"""Spaces with limits on pairs, among them such as have too many tasks to be counted."""
 
 import pytest
 
@@ -54,3 +54,10 @@ def test_limits_that_contradict_each_other_are_no_space():
     )
     with pytest.raises(EmptySpace, match="none parts tasks more than"):
         extremes(Space.of(TASKS, 3, limits))
+
+
+def test_of_trees_that_join_other_pairs_the_one_with_fewest_copies_shares_most():
+    limits = Limits(pairs=(PairLimit(("a", "b"), most=0), PairLimit(("a", "c"), most=1)))
+    most, least = extremes(Space.of("abc", 3, limits))
+    assert str(most) == "a,b+c > a,b+c > a,b+c"
+    assert str(least) == "a,b,c > a,b,c > a,b,c"

@@ -159,16 +159,29 @@ def test_a_mapping_serves_as_well_and_says_what_it_lacks():
     del score[0, frozenset("ab")]
     with pytest.raises(ValueError, match=r"no number is given for branch a\+b at stage 0"):
         pareto_front(score, score, space)
-    score[0, frozenset("ab")] = float("nan")  # type: ignore[assignment]
-    with pytest.raises(ValueError, match="not a number"):
-        pareto_front(score, score, space)
+    for value, told in [("nan", "not a number"), ("-inf", "-inf, and no tree could be better")]:
+        score[0, frozenset("ab")] = float(value)  # type: ignore[assignment]
+        for solve in (pareto_front, beam):
+            with pytest.raises(ValueError, match=rf"branch a\+b at stage 0 is {told}"):
+                solve(score, score, space)
+
+
+def test_an_error_of_a_function_is_its_own():
+    def mistaken(_: int, branch: frozenset[str]) -> float:
+        return {"a": 1.0}[min(branch) + "typo"]
+
+    with pytest.raises(KeyError, match="atypo"):
+        pareto_front(mistaken, copies, Space.of("ab", 1))
 
 
 def test_an_infinite_score_forbids_a_branch():
     def score(_: int, branch: frozenset[str]) -> float:
         return float("inf") if len(branch) > 2 else 0
 
-    assert best(score, copies, Space.of("abc", 1)).tree.widths == (2,)
+    space = Space.of("abc", 1)
+    assert best(score, copies, space).tree.widths == (2,)
+    assert [point.tree.widths for point in beam(score, copies, space)] == [(2,)]
+    assert beam(score, copies, space, budget=1) == []
 
 
 def test_budgets_that_fit_no_column_are_refused():

@@ -147,7 +147,13 @@ def test_the_extremes_share_most_and_least(space: Space):
 @given(spaces())
 def test_extremes_keep_to_limits(space: Space):
     if space.count():
-        assert all(tree in space for tree in extremes(space))
+        most, least = extremes(space)
+        assert most in space
+        assert least in space
+        if space.limits.pairs:
+            copies = [sum(tree.widths) for tree in space]
+            assert sum(most.widths) == min(copies)
+            assert sum(least.widths) == max(copies)
     else:
         with pytest.raises(EmptySpace):
             extremes(space)
@@ -319,3 +325,13 @@ def test_widths_of_too_many_stages_beside_pair_limits_cannot_be_counted_but_draw
         space.count()
     assert space.sample(Random(0)) in space
     assert all(tree in space for tree in extremes(space))
+
+
+@pytest.mark.parametrize(("tasks", "stages"), [(257, 1), (2, 129)])
+def test_spaces_too_large_to_count_are_refused(tasks: int, stages: int):
+    with pytest.raises(ValueError, match=f"at most 256 tasks and 128 stages, not {tasks} and"):
+        Space.of([f"t{number:03}" for number in range(tasks)], stages)
+
+
+def test_the_most_stages_are_counted():
+    assert Space.of("ab", 128).count() == 129

@@ -8,8 +8,10 @@ writes such a file.
 """
 
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -47,12 +49,13 @@ def read_archive(path: Path, *, device: torch.device) -> tuple[tuple[str, ...], 
                 [_gram(arrays, stage, task, device) for task in tasks] for stage in range(stages)
             ]
             _refuse_other_numbers(grams, tasks)
-    except (ValueError, zipfile.BadZipFile) as error:
+            _refuse_other_names(arrays, tasks, grams[0][0].images)
+    except (ValueError, zipfile.BadZipFile, zlib.error) as error:
         raise NotComparable(f"{path}: {error}") from error
     return tasks, grams
 
 
-def _layout(arrays: Mapping[str, np.ndarray]) -> tuple[tuple[str, ...], int]:
+def _layout(arrays: Mapping[str, Any]) -> tuple[tuple[str, ...], int]:
     """Tasks and number of stages, of which no pair may be missing."""
     found: dict[int, set[str]] = {}
     for key in arrays:
@@ -72,14 +75,33 @@ def _layout(arrays: Mapping[str, np.ndarray]) -> tuple[tuple[str, ...], int]:
     return tasks, len(found)
 
 
-def _refuse_other_images(arrays: Mapping[str, np.ndarray], tasks: tuple[str, ...]) -> None:
-    named = {task: arrays[key] for task in tasks if (key := f"{_IMAGES}/{task}") in arrays}
+def _refuse_other_images(arrays: Mapping[str, Any], tasks: tuple[str, ...]) -> None:
+    named = _named(arrays, tasks)
     for task, images in named.items():
         first = next(iter(named))
         if not np.array_equal(images, named[first]):
             raise NotComparable(
                 f"tasks {first!r} and {task!r} saw different probe images, or in another order"
             )
+
+
+def _refuse_other_names(arrays: Mapping[str, Any], tasks: tuple[str, ...], images: int) -> None:
+    for task, names in _named(arrays, tasks).items():
+        if names.shape != (images,):
+            raise NotComparable(
+                f"'{_IMAGES}/{task}' has the shape {names.shape}, and names {images} images"
+            )
+
+
+def _named(arrays: Mapping[str, Any], tasks: tuple[str, ...]) -> dict[str, np.ndarray]:
+    return {task: _read(arrays, key) for task in tasks if (key := f"{_IMAGES}/{task}") in arrays}
+
+
+def _read(arrays: Mapping[str, Any], key: str) -> np.ndarray:
+    array = arrays[key]
+    if not isinstance(array, np.ndarray):  # a member that is no .npy file comes as bytes
+        raise NotComparable(f"'{key}' is no array")
+    return array
 
 
 def _refuse_other_numbers(grams: Features, tasks: tuple[str, ...]) -> None:
@@ -95,8 +117,8 @@ def _refuse_other_numbers(grams: Features, tasks: tuple[str, ...]) -> None:
         raise NotComparable(f"needs at least {FEWEST} probe images, got {images}")
 
 
-def _gram(arrays: Mapping[str, np.ndarray], stage: int, task: str, device: torch.device) -> Gram:
-    array = arrays[f"{stage}/{task}"]
+def _gram(arrays: Mapping[str, Any], stage: int, task: str, device: torch.device) -> Gram:
+    array = _read(arrays, f"{stage}/{task}")
     if array.dtype.kind not in "fiu" or array.ndim < 2:
         raise NotComparable(
             f"'{stage}/{task}' is no array of numbers [images, features], "

@@ -84,12 +84,24 @@ def _estimate(
 
 def _kernels(stage: Sequence[Gram]) -> Float[Tensor, "T K K"]:
     """Centred products of every task, in double and of size about 1."""
-    kernels = torch.stack([task.products.double() for task in stage])
+    kernels = torch.stack([_kernel(task) for task in stage])
     for task, energy in enumerate(kernels.diagonal(dim1=1, dim2=2).sum(dim=1).tolist()):
-        if not energy > 1e-12 * (stage[task].mean_square + 1e-300):
+        if not energy > 1e-12 * _common(stage[task]) + 1e-300:
             raise ValueError(f"{stage[task].source}: all images are alike")
         kernels[task] *= len(kernels[task]) / energy
     return kernels
+
+
+def _kernel(features: Gram) -> Float[Tensor, "K K"]:
+    """Inner products of images, less something that is the same for all."""
+    means = features.means - features.means.mean()
+    return features.without_means().addr_(means, means, alpha=features.columns)
+
+
+def _common(features: Gram) -> float:
+    """What is the same for all, squared and summed."""
+    mean = features.common_mean + float(features.means.mean())
+    return features.common_square + features.columns * mean**2
 
 
 def _units(stage: Sequence[Gram], centring: Centring) -> Float[Tensor, "T K K"]:

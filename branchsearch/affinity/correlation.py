@@ -14,7 +14,8 @@ def unit_rows(
 ) -> Float[Tensor, "T _"]:
     """Rows less their means and of length 1, so that inner products are Pearson's correlations.
 
-    With counts, each column stands for so many. A row of equal numbers becomes NaN.
+    With counts, each column stands for so many. A row of equal numbers becomes NaN: rounding of
+    its mean is no variation.
     """
     if counts is None:
         centred = rows - rows.mean(dim=1, keepdim=True)
@@ -24,6 +25,7 @@ def unit_rows(
         mean = (rows @ counts / counts.sum())[:, None]
         centred = (rows - mean) * counts.sqrt()
     unit: Float[Tensor, "T _"] = centred / centred.norm(dim=1, keepdim=True)
+    unit[(rows == rows[:, :1]).all(dim=1)] = torch.nan
     return unit
 
 

@@ -23,11 +23,11 @@ _COLUMNS_ON_GPU = 65536
 #: in single precision, subtracting it later loses as many digits as it is larger than the rest.
 _COMMON = 0.8
 
-#: The same for what all features of one image have in common; beyond, double precision is needed.
-_OFFSET = 0.99
+#: The same for the mean of one image's features.
+_OWN = 0.5
 
-#: Squares below this, in the mean over an image's features, lose digits in single precision.
-_TINY = 1e-30
+#: Squares below this, in the mean over an image's features, lose digits.
+_TINY = {torch.float32: 1e-30, torch.float64: 1e-290}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,26 +35,29 @@ class Gram:
     """The inner products of K images' features, on the device where the features were.
 
     Of every feature a number is taken off that is the same for all images: 0, or its mean over the
-    images where that is most of it. What a comparison asks for is then a sum of parts that are no
-    larger than the differences between images: subtracting large products from each other would
-    lose them.
+    images where that is most of it. Then, of every image: 0, or about its mean over the features.
+    What a comparison asks for is then a sum of parts that are no larger than the differences
+    between images: subtracting large products from each other would lose them.
 
     Attributes:
         products: Shape [K, K], inner products of what is left of the images.
         sums: Shape [K], what is left of an image, summed over its features.
-        with_mean: Shape [K], inner product of what is left of an image with what was taken off.
-        mean_sum: What was taken off, summed over the features.
-        mean_square: The same, squared and summed.
-        columns: F, how many features an image has.
+        own: Shape [K], what was taken off of all features of an image.
+        with_common: Shape [K], inner product of an image, less what is common to all, with what is,
+            both less their means over the features.
+        common_mean: What was taken off of all images, in the mean over the features.
+        common_square: The same less its mean, squared and summed.
+    columns: F, how many features an image has.
         flat: Numbers of the images whose features are all equal.
         source: Whose features they are, for messages; may be empty.
     """
 
     products: Float[Tensor, "K K"]
     sums: Float[Tensor, " K"]
-    with_mean: Float[Tensor, " K"]
-    mean_sum: float
-    mean_square: float
+    own: Float[Tensor, " K"]
+    with_common: Float[Tensor, " K"]
+    common_mean: float
+    common_square: float
     columns: int
     flat: tuple[int, ...] = ()
     source: str = ""
@@ -64,6 +67,15 @@ class Gram:
         """K, the number of probe images."""
         return len(self.products)
 
+    @property
+    def means(self) -> Float[Tensor, " K"]:
+        """Of an image, less what is common to all, the mean over its features."""
+        return self.own + self.sums / self.columns
+
+    def without_means(self) -> Float[Tensor, "K K"]:
+        """Inner products of images, less what is common to all and less these means; in double."""
+        return self.products.double().addr(self.sums, self.sums, alpha=-1 / self.columns)
+
 
 def gram(chunks: Tensor | Iterable[Tensor], *, source: str = "") -> Gram:
     """Take the inner products of features that may be more than memory holds.
@@ -71,9 +83,9 @@ def gram(chunks: Tensor | Iterable[Tensor], *, source: str = "") -> Gram:
     Half and bfloat16 are multiplied in single precision, double in double; sums over pieces are in
     double. From single precision, dissimilarities of 500 images with 10,000 features differ from
     those in double by less than 1e-6, and their ranks correlate to 1 - 1e-7 or better: also after
-    a ReLU, where features have a mean of 1000 times their spread, or where images are all nearly
-    the same. Where single precision would not do (an image's own mean dwarfs what varies in it, or
-    squares overflow or vanish), products are taken in double, at half the speed.
+    a ReLU, where features or images have means of 1000 times their spread, or where images are all
+    nearly the same. Where squares overflow or vanish in single precision, products are taken in
+    double, at half the speed.
 
     Args:
         chunks: Features [K, F], or an iterable of column chunks [K, f]; rows are always the same K
@@ -82,7 +94,8 @@ def gram(chunks: Tensor | Iterable[Tensor], *, source: str = "") -> Gram:
 
     Raises:
         ValueError: There are no features; chunks have different numbers of images; or some feature
-            is NaN or infinite. The message names the images.
+            is NaN, infinite, or so large or small that its square overflows or vanishes in double,
+            too. The message names the images.
     """
     sums = None
     for piece in _pieces(chunks):
@@ -112,12 +125,13 @@ class _Sums:
         images, device = len(first), first.device
         self.source = source
         self.dtype = torch.float32
-        self.centred = False
+        self.centred = self.levelled = False
         # columns first, as BLAS gives them
         self.products = torch.zeros(images, images, dtype=torch.float64, device=device).T
         self.sums = torch.zeros(images, dtype=torch.float64, device=device)
-        self.with_mean = torch.zeros(images, dtype=torch.float64, device=device)
-        self.mean_sum = self.mean_square = 0.0
+        self.own = torch.zeros(images, dtype=torch.float64, device=device)
+        self.with_common = torch.zeros(images, dtype=torch.float64, device=device)
+        self.common_mean = self.common_square = 0.0
         self.columns = 0
         self.room = torch.empty(0, device=device)
         self.first_column = first[:, :1].clone()
@@ -134,63 +148,106 @@ class _Sums:
         single = piece.dtype != torch.float64 and self._added(piece.float())
         if not single and not self._added(piece.double()):
             unclean = (~piece.isfinite()).any(dim=1).nonzero().flatten().tolist()
-            raise ValueError(f"{_whose(self.source)}features of images {unclean} are NaN or inf")
+            raise ValueError(
+                f"{_whose(self.source)}features of images {unclean} are NaN or inf"
+                if unclean
+                else f"{_whose(self.source)}features are too large or too small: their squares "
+                f"overflow or vanish; scale them"
+            )
 
     def _added(self, piece: Float[Tensor, "_ f"]) -> bool:
         """Take a piece in, unless its precision does not suffice."""
         double = piece.dtype == torch.float64
-        self.centred = self.centred or double
-        left, mean = self._left(piece)
+        self.centred, self.levelled = self.centred or double, self.levelled or double
+        left, common, own = self._left(piece)
         products, sums = _products(left), left.sum(dim=1)
         energy = products.diagonal()
-        offset = sums**2 / piece.shape[1]
-        if not self.centred and _mostly_common(products, offset):
-            self.centred = True
-            return self._added(piece)
         if not energy.isfinite().all():
             return False
-        if not double and ((offset > _OFFSET * energy).any() or _vanishing(left, energy)):
+        if not self.levelled and (sums**2 / piece.shape[1] > _OWN * energy).any():
+            self.levelled = True
+            return self._added(piece)
+        if not self.centred and _mostly_common(products):
+            self.centred = True
+            return self._added(piece)
+        if _vanishing(left, energy):
             return False
         self.dtype = torch.promote_types(self.dtype, piece.dtype)
-        self.products += products
-        self.sums += sums
-        self.columns += piece.shape[1]
-        if self.centred:
-            self._add_mean(left, sums.double(), mean.double())
+        self._merge(left, products, sums.double(), common.double(), own.double())
         return True
 
     def _left(
-        self, piece: Float[Tensor, "_ f"]
-    ) -> tuple[Float[Tensor, "_ f"], Float[Tensor, " _"]]:
-        """What is left of a piece, rows one after another in memory, and what was taken off."""
-        if not self.centred and piece.is_contiguous():
-            return piece, piece.new_zeros(0)
+        self, piece: Float[Tensor, "K f"]
+    ) -> tuple[Float[Tensor, "K f"], Float[Tensor, " f"], Float[Tensor, " K"]]:
+        """What is left of a piece, rows one after another in memory, and what was taken off.
+
+        That is a number per feature, and then about the mean of every image.
+        """
+        common, own = piece.new_zeros(piece.shape[1]), piece.new_zeros(len(piece))
+        if not (self.centred or self.levelled) and piece.is_contiguous():
+            return piece, common, own
         if self.room.shape != piece.shape or self.room.dtype != piece.dtype:
             self.room = torch.empty_like(piece, memory_format=torch.contiguous_format)
-        if not self.centred:
-            return self.room.copy_(piece), piece.new_zeros(0)
-        mean = piece.mean(dim=0)
-        return torch.sub(piece, mean, out=self.room), mean
+        if self.centred:
+            common = piece.mean(dim=0)
+            torch.sub(piece, common, out=self.room)
+        else:
+            self.room.copy_(piece)
+        if self.levelled:
+            own = _coarse_means(self.room)
+            self.room -= own[:, None]
+        return self.room, common, own
 
-    def _add_mean(
-        self, left: Float[Tensor, "K f"], sums: Float[Tensor, " K"], mean: Float[Tensor, " f"]
+    def _merge(
+        self,
+        left: Float[Tensor, "K f"],
+        products: Float[Tensor, "K K"],
+        sums: Float[Tensor, " K"],
+        common: Float[Tensor, " f"],
+        own: Float[Tensor, " K"],
     ) -> None:
-        # a large constant meets the same sums again when it is subtracted, and cancels exactly
-        constant = mean.mean()
-        self.with_mean += left @ (mean - constant).to(left.dtype) + constant * sums
-        self.mean_sum += float(mean.sum())
-        self.mean_square += float(mean @ mean)
+        """Add what was computed of a piece: where it had other numbers taken off, put them back."""
+        before, here = self.columns, left.shape[1]
+        self.columns += here
+        if not before:
+            self.own = own
+        back = own - self.own
+        mean = float(common.mean())
+        if self.centred:
+            # T. Chan, G. Golub and R. LeVeque, "Algorithms for Computing the Sample Variance", The
+            # American Statistician 1983: with means of pieces as large as they like
+            varying, step = common - mean, mean - self.common_mean
+            between = before * here / self.columns
+            means = back + sums / here - self.sums / max(before, 1)
+            self.with_common += left @ varying.to(left.dtype) + between * step * means
+            self.common_square += float(varying @ varying) + between * step**2
+        self.common_mean += (mean - self.common_mean) * here / self.columns
+        self.products += products
+        self._shift(back, sums, here)
+        self.sums += sums + here * back
+
+    def _shift(self, by: Float[Tensor, " K"], sums: Float[Tensor, " K"], columns: int) -> None:
+        """Add to the products what a number per image, added to so many columns, adds."""
+        if by.any():
+            self.products += torch.outer(by, sums) + torch.outer(sums + columns * by, by)
 
     def gram(self) -> Gram:
         """What is to be kept."""
+        energy = self.products.diagonal()
+        squares = self.sums**2 / self.columns
+        spread = ((energy - squares) / self.columns).clamp(min=0).sqrt()
+        means = _coarse(self.sums / self.columns, spread)
+        off = torch.where(squares > _OWN * energy, means, 0.0)
+        self._shift(-off, self.sums, self.columns)
         products = self.products.to(self.dtype).triu()
         products += products.triu(1).T
         return Gram(
             products=products,
-            sums=self.sums,
-            with_mean=self.with_mean,
-            mean_sum=self.mean_sum,
-            mean_square=self.mean_square,
+            sums=self.sums - self.columns * off,
+            own=self.own + off,
+            with_common=self.with_common,
+            common_mean=self.common_mean,
+            common_square=self.common_square,
             columns=self.columns,
             flat=tuple(self.flat.nonzero().flatten().tolist()),
             source=self.source,
@@ -205,21 +262,32 @@ def _products(rows: Float[Tensor, "K f"]) -> Float[Tensor, "K K"]:
     return torch.from_numpy(multiply(1.0, rows.numpy().T, trans=1))
 
 
-def _mostly_common(products: Float[Tensor, "K K"], offset: Float[Tensor, " K"]) -> bool:
-    """Whether images, or the features of an image, have so much in common that it is to come off.
+def _coarse_means(rows: Float[Tensor, "K f"]) -> Float[Tensor, " K"]:
+    """About the mean of every row."""
+    some = rows[:, :: max(1, rows.shape[1] // 64)]
+    return _coarse(rows.mean(dim=1), some.std(dim=1, correction=0))
 
-    Args:
-        products: Upper triangle.
-        offset: Of its diagonal, what is due to the mean of the image's features.
+
+def _coarse(means: Float[Tensor, " K"], spread: Float[Tensor, " K"]) -> Float[Tensor, " K"]:
+    """Means to an eighth of the spread of what they are means of.
+
+    No better, so that whole numbers stay multiples of a power of two, and their products exact.
     """
+    step = torch.exp2(spread.log2().floor() - 2)
+    coarse = (means / step).round() * step
+    return torch.where(coarse.isfinite(), coarse, means)
+
+
+def _mostly_common(products: Float[Tensor, "K K"]) -> bool:
+    """Whether images have so much in common, by the upper triangle, that it is to come off."""
     energy = products.diagonal()
     images = (2 * products.sum() - energy.sum()) / len(products)
-    return bool((images > _COMMON * energy.sum()) | (offset > _COMMON * energy).any())
+    return bool(images > _COMMON * energy.sum())
 
 
 def _vanishing(rows: Float[Tensor, "K f"], energy: Float[Tensor, " K"]) -> bool:
     """Whether some rows are so small that their squares have lost digits, or are 0."""
-    small = energy < _TINY * rows.shape[1]
+    small = energy < _TINY[rows.dtype] * rows.shape[1]
     return bool(small.any() and rows[small].any())
 
 

@@ -27,10 +27,9 @@ def one_minus_pearson(features: Gram) -> Float[Tensor, " P"]:
     Raises:
         ValueError: An image's features are all equal, so that they correlate with nothing.
     """
-    total = features.sums + features.mean_sum
-    covariance = features.products.double() + features.with_mean
-    covariance += (features.with_mean + features.mean_square)[:, None]
-    covariance.addr_(total, total, alpha=-1 / features.columns)
+    products = features.without_means()
+    covariance = products + features.with_common
+    covariance += (features.with_common + features.common_square)[:, None]
     spread = covariance.diagonal().clone()
     spread[list(features.flat)] = 0
     flat = (spread <= 0).nonzero().flatten().tolist()
@@ -39,15 +38,19 @@ def one_minus_pearson(features: Gram) -> Float[Tensor, " P"]:
     scale = spread.rsqrt()
     covariance *= scale
     covariance *= scale[:, None]
-    return _clean(1 - triangle(covariance), features, scale=1.0)
+    rounded = float((products.diagonal() * scale**2).max())  # all else is in double
+    return _clean(1 - triangle(covariance), features, scale=1.0, rounded=rounded)
 
 
 def squared_euclidean(features: Gram) -> Float[Tensor, " P"]:
     """Squared Euclidean distance of every two images' features, in double."""
-    products = features.products.double()
+    products = features.without_means()
     norms = products.diagonal()
-    distances = triangle(norms + norms[:, None] - 2 * products).clamp(min=0)
-    return _clean(distances, features, scale=float(distances.max()))
+    means = features.means
+    apart = means - means[:, None]
+    distances = triangle(norms + norms[:, None] - 2 * products + features.columns * apart**2)
+    scale = float(distances.clamp_(min=0).max())
+    return _clean(distances, features, scale=scale, rounded=1.0)
 
 
 def triangle(matrix: Float[Tensor, "K K"]) -> Float[Tensor, " P"]:
@@ -62,12 +65,20 @@ def some(numbers: list[int]) -> str:
 
 
 def _clean(
-    dissimilarities: Float[Tensor, " P"], features: Gram, *, scale: float
+    dissimilarities: Float[Tensor, " P"], features: Gram, *, scale: float, rounded: float
 ) -> Float[Tensor, " P"]:
-    """Without differences that are rounding errors; ValueError where no others are left."""
+    """Without differences that are rounding errors; ValueError where no others are left.
+
+    Args:
+        dissimilarities: Of size ``scale``.
+        features: Whose they are.
+        scale: See there.
+        rounded: The share of them that comes from the products of features.
+    """
     double = features.products.dtype == torch.float64
+    error = max(1e-12, 0.0 if double else 1e-6 * rounded)
     spread = float(dissimilarities.max() - dissimilarities.min())
-    if not spread > (1e-12 if double else 1e-6) * scale:
+    if not spread > error * scale:
         raise ValueError(f"{features.source}: every two images are equally alike")
     # equal dissimilarities must be equal to the last bit, or they are no ties
     return (dissimilarities / scale).round(decimals=12) * scale

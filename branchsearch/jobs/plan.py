@@ -54,8 +54,8 @@ class Plan:
         name: Of the job.
         trees: How many the space holds; None where that cannot be counted.
         allowed: How many of them are within the budget; None where that cannot be counted.
-        cheapest: Sharing everything.
-        dearest: Sharing nothing, as far as stages may split.
+        cheapest: Sharing most, see ``branchsearch.space.extremes``.
+        dearest: Sharing least.
         baselines: Trainings of the first step.
         pairs: Trainings of two tasks together, for the measures of affinity that need them.
         spool_mib: Disk that the features of the probe images take for a while, one network after

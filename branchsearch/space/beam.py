@@ -8,6 +8,7 @@ Source: S. Vandenhende et al., "Branched Multi-Task Networks: Deciding What Laye
 BMVC 2020, section 3.3, searches in the same direction, with groupings by spectral clustering.
 """
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -43,7 +44,7 @@ def beam(
     [(1, 0, 'a+b+c'), (2, -1, 'a,b+c')]
 
     Args:
-        score: What each branch adds, or a score of stages; lower is better.
+        score: What each branch adds, or a score of stages; lower is better, ``inf`` forbids.
         cost: What each branch costs; or several such columns.
         space: The trees, of any number of tasks.
         budget: The most that a tree may cost; one number per column.
@@ -202,6 +203,8 @@ class _Search:
         if stage == 0 and width > 1 and not self._space.may_split[0]:
             return []
         score, costs = self._stage_score(stage, each.parts), self._costs(stage, each.parts)
+        if score == math.inf:
+            return []
         ends = [
             _Below(
                 below.score + score,

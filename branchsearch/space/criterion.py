@@ -50,8 +50,15 @@ def dissimilarity(
 def mean_of_worst(
     tasks: Sequence[str], affinity: np.ndarray, weights: Sequence[float] | None = None
 ) -> StageScore:
-    """The paper's criterion, as a score of stages."""
+    """The paper's criterion, as a score of stages.
+
+    Raises:
+        ValueError: There are not as many weights as stages, one is no finite number, or two tasks
+            have no affinity.
+    """
     each = [1.0] * len(affinity) if weights is None else weights
+    if len(each) != len(affinity) or not np.isfinite(each).all():
+        raise ValueError(f"{len(affinity)} finite weights are needed, one a stage, not {each}")
     return StageScore(
         worst_pair(tasks, affinity), lambda stage, numbers: each[stage] * fmean(numbers)
     )
@@ -137,7 +144,8 @@ def ranking(space: Space, affinity: np.ndarray, *, form: str = "mean") -> list[T
     ``branchsearch.space.program``; with more tasks what a beam search finds for each cost.
 
     Raises:
-        ValueError: The form is not one of ``FORMS``, or two tasks have no affinity.
+        ValueError: The form is not one of ``FORMS``, the affinity does not fit the space, or two
+            tasks have no affinity.
     """
     score = _score(space, affinity, form)
     if _is_listed(space):
@@ -169,6 +177,12 @@ def in_order(space: Space, affinity: np.ndarray, *, form: str = "mean") -> Itera
 def _score(space: Space, affinity: np.ndarray, form: str) -> StageScore:
     if form not in FORMS:
         raise ValueError(f"the criterion is one of {', '.join(FORMS)}, not {form!r}")
+    tasks = len(space.tasks)
+    if affinity.shape != (space.stages, tasks, tasks):
+        raise ValueError(
+            f"an affinity of shape {affinity.shape} does not fit {tasks} tasks "
+            f"over {space.stages} stages"
+        )
     return FORMS[form](space.tasks, affinity)
 
 

@@ -3,24 +3,29 @@
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import lru_cache
 from itertools import chain
 from random import Random
 
 import networkx as nx
 
 from branchsearch.space.neighbours import Step, merges
+from branchsearch.space.solver import k_best
 from branchsearch.space.space import EmptySpace, Space
 from branchsearch.tree import Tree
 
 _Steps = Callable[[Tree], Iterator[Step]]
 
 
+@lru_cache(maxsize=16)  # samplers ask at every proposal
 def extremes(space: Space) -> tuple[Tree, Tree]:
-    """The trees that share most and least; the first and the last of a space that is counted.
+    """The trees that share most and least.
 
-    Where it is not, one tree of the space is found, branches of it are joined for as long as no
-    limit speaks against it, and parted for as long as none does: no single join or parting leads
-    further.
+    They are the first and the last of a space that is counted. Limits on pairs may leave several
+    that share as much as they may, one at each stage: of those, the ones with the fewest and the
+    most copies of stages in all. Where trees are not counted, one of the space is found, branches
+    of it are joined for as long as no limit speaks against it, and parted for as long as none does:
+    no single join or parting leads further.
 
     Raises:
         EmptySpace: There is no tree, or none was found.
@@ -29,6 +34,8 @@ def extremes(space: Space) -> tuple[Tree, Tree]:
         trees = space.count()
         if not trees:
             raise EmptySpace(f"no tree of {len(space.tasks)} tasks keeps to all limits")
+        if space.limits.pairs and space.limits.trees is None:
+            return _by_copies(space, 1), _by_copies(space, -1)
         return space.unrank(0), space.unrank(trees - 1)
     finest = _finest(space)
     found = _one_of(space, finest)
@@ -36,6 +43,12 @@ def extremes(space: Space) -> tuple[Tree, Tree]:
         _end(_walk(found, space, merges)),
         _end(_walk(found, space, lambda free: _partings(free, space.narrow(finest)))),
     )
+
+
+def _by_copies(space: Space, sign: int) -> Tree:
+    """The tree with the fewest copies, or with sign -1 the most."""
+    (point,) = k_best(lambda stage, branch: sign, lambda stage, branch: 1, space, 1)  # noqa: ARG005
+    return point.tree
 
 
 def _finest(space: Space) -> Tree:

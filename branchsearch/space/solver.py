@@ -90,7 +90,8 @@ def k_best(
 ) -> list[Point]:
     """Find the k trees of the lowest scores within a budget, best first; all where there are fewer.
 
-    With a budget it takes k fronts for one, and much longer than ``pareto_front`` for a large k.
+    Which of equal scores are found is not said: costs matter for the budget alone. With a budget it
+    takes k fronts for one, and much longer than ``pareto_front`` for a large k.
 
     Raises:
         EmptySpace: No tree is within the budget.

@@ -14,6 +14,9 @@ from branchsearch.space.listed import Listed
 from branchsearch.space.widths import CannotCount, WidthSequences
 from branchsearch.tree import Tree
 
+#: The largest trees that a space may have: counting recurses over tasks and over stages.
+_TASKS, _STAGES = 256, 128
+
 #: Trees drawn in vain before a space is held to be empty, or as good as.
 _PATIENCE = 100_000
 
@@ -39,7 +42,7 @@ class Space:
         limits: What a tree must keep to beyond that.
 
     Raises:
-        ValueError: No stage, names that make no tree, or limits that do not fit them.
+        ValueError: No stage, too many, names that make no tree, or limits that do not fit them.
     """
 
     tasks: tuple[str, ...]
@@ -48,6 +51,11 @@ class Space:
 
     def __post_init__(self) -> None:
         Tree.share_all(self.tasks, len(self.may_split))  # refuses what no tree can hold
+        if len(self.tasks) > _TASKS or len(self.may_split) > _STAGES:
+            raise ValueError(
+                f"a space has at most {_TASKS} tasks and {_STAGES} stages, "
+                f"not {len(self.tasks)} and {len(self.may_split)}"
+            )
         if list(self.tasks) != sorted(self.tasks):
             raise ValueError(f"tasks are not sorted: {self.tasks}")
         self.limits.check(self.tasks, self.stages)
@@ -74,7 +82,7 @@ class Space:
             costs: What stages and heads cost.
             budget: Upper bounds, by the names in ``branchsearch.space.cost.COSTS``.
         """
-        heads = costs.heads.values()
+        heads = [costs.heads[task] for task in self.tasks]
         bounds = [
             Bound(
                 name,

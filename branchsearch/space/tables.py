@@ -1,5 +1,6 @@
 """Numbers per stage and branch, the form that scores and costs have for the solver."""
 
+import math
 from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
@@ -22,17 +23,23 @@ def number_of(numbers: BranchNumbers, stage: int, branch: frozenset[str]) -> int
     """What one branch adds.
 
     Raises:
-        ValueError: It is not given, or not a number.
+        ValueError: It is not given, not a number, or -inf.
     """
-    try:
-        number = numbers(stage, branch) if callable(numbers) else numbers[stage, branch]
-    except KeyError:
-        raise ValueError(
-            f"no number is given for branch {'+'.join(sorted(branch))} at stage {stage}"
-        ) from None
+    if callable(numbers):
+        number = numbers(stage, branch)
+    elif (stage, branch) in numbers:
+        number = numbers[stage, branch]
+    else:
+        raise ValueError(f"no number is given for {_named(stage, branch)}")
     if number != number:  # the one number that differs from itself is none
-        raise ValueError(f"branch {'+'.join(sorted(branch))} at stage {stage} is not a number")
+        raise ValueError(f"that of {_named(stage, branch)} is not a number")
+    if number == -math.inf:
+        raise ValueError(f"that of {_named(stage, branch)} is -inf, and no tree could be better")
     return number
+
+
+def _named(stage: int, branch: frozenset[str]) -> str:
+    return f"branch {'+'.join(sorted(branch))} at stage {stage}"
 
 
 def total(numbers: BranchNumbers, tree: Tree) -> int | float:
