@@ -77,9 +77,9 @@ def export_network(
         ProofFailed: The exported network is not the one that was trained; nothing is at ``to``.
         ValueError: There are no such tasks, formats or weights, or it is no tree of the space.
     """
+    from branchsearch.jobs.gather import seen
     from branchsearch.jobs.handing import Handing, Wanted, Weights, hand_out_wanted
     from branchsearch.jobs.home import Home
-    from branchsearch.jobs.pipeline import seen
     from branchsearch.jobs.trainings import Trainings
 
     opened = Home(Path(home))

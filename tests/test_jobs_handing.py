@@ -10,7 +10,7 @@ from optuna.trial import create_trial
 from branchsearch.export.folder import FILES, FolderExists
 from branchsearch.export.proof import ProofFailed
 from branchsearch.jobs import handing
-from branchsearch.jobs.gather import CONFIRMED, Seen
+from branchsearch.jobs.gather import Seen
 from branchsearch.jobs.handing import (
     Handing,
     Wanted,
@@ -21,6 +21,7 @@ from branchsearch.jobs.handing import (
 )
 from branchsearch.jobs.home import Home
 from branchsearch.jobs.pipeline import seen as looked_at
+from branchsearch.jobs.standing import CONFIRMED
 from branchsearch.jobs.trainings import Trainings
 from branchsearch.model.branched import BranchedNetwork
 from branchsearch.search.parameters import distributions, params_of

@@ -13,16 +13,21 @@ from branchsearch.cli.options import (
     Output,
     OutputOption,
     find_job,
+    look_up,
     open_home,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from branchsearch.jobs.home import Home
     from branchsearch.jobs.job import Job
     from branchsearch.jobs.ledger import Attempt
     from branchsearch.report.findings import TrialResult
+
+#: What becomes of a job that no process drives.
+_GOES_ON = "no process runs it; `branchsearch run` with the same file goes on"
 
 
 def list_jobs(home: HomeOption = DEFAULT_HOME, output: OutputOption = Output.TABLE) -> None:
@@ -42,7 +47,11 @@ def list_jobs(home: HomeOption = DEFAULT_HOME, output: OutputOption = Output.TAB
         }
         for job in jobs
     ]
-    show(rows, output)
+    if not jobs:
+        where = " in" if opened.exists() else "; there is no home at"
+        typer.echo(f"no jobs{where} {opened.root}", err=True)
+    if jobs or output is Output.JSON:
+        show(rows, output)
 
 
 def show(
@@ -50,12 +59,13 @@ def show(
 ) -> None:
     """Show where a job stands."""
     from branchsearch.cli.output import show as print_out
-    from branchsearch.jobs.steps import standing
+    from branchsearch.jobs.standing import standing
 
-    opened, seen = find_job(home, job)
-    found = seen.job
-    stands = standing(seen)
-    budget, attempts = seen.budget, opened.store.attempts(found.id)
+    opened, found = look_up(home, job)
+    limits, folder = found.limits, opened.folder(found)
+    price, interrupted = limits.get("cost_per_hour"), _is_interrupted(opened, found)
+    stands = standing(opened.study(found), limits["max_trials"])
+    attempts = opened.store.attempts(found.id)
     steps = {attempt.step: [a for a in attempts if a.step == attempt.step] for attempt in attempts}
     print_out(
         {
@@ -64,24 +74,22 @@ def show(
             "state": _state(opened, found),
             "step": found.step,
             "reason": found.reason,
-            "message": found.message,
+            "message": _GOES_ON if interrupted else found.message,
             "trials": {
                 "asked": stands.total,
                 "complete": stands.done,
                 "stopped": stands.stopped,
-                "running": stands.running,
+                # of a process that is gone, what it trained stands in the study as running
+                "running": stands.running if opened.is_driven(found) else 0,
                 "failed": stands.failed,
             },
-            "best_delta_percent": stands.best,
-            "budget": {
-                name: limit for name, limit in budget.model_dump().items() if limit is not None
-            },
-            "ledger": _spent(attempts, budget.cost_per_hour),
+            **_gains(stands.best, folder, output),
+            "budget": limits,
+            "ledger": _spent(attempts, price),
             "ledger_by_step": [
-                {"step": step, **_spent(of_step, budget.cost_per_hour)}
-                for step, of_step in steps.items()
+                {"step": step, **_spent(of_step, price)} for step, of_step in steps.items()
             ],
-            "folder": str(seen.folder),
+            "folder": str(folder),
             "created": found.created.isoformat(timespec="seconds"),
             "changed": found.changed.isoformat(timespec="seconds"),
         },
@@ -96,6 +104,7 @@ def trials(
     from branchsearch.cli.output import show
 
     opened, seen = find_job(home, job)
+    driven = opened.is_driven(seen.job)
     ledger: dict[str, list[Attempt]] = defaultdict(list)
     for attempt in opened.store.attempts(seen.job.id):
         if attempt.step == "search":
@@ -103,7 +112,7 @@ def trials(
     rows: list[dict[str, Any]] = [
         {
             "number": trial.number,
-            "outcome": str(trial.outcome),
+            "outcome": str(trial.outcome) if driven or trial.outcome != "running" else "lost",
             "delta": trial.delta,
             **{task.name: trial.metrics.get(task.name) for task in seen.checked.space.tasks},
             "parameters": trial.parameters,
@@ -135,11 +144,16 @@ def logs(
     from branchsearch.cli.output import show
     from branchsearch.jobs.log import NothingLogged, job_log, read, trial_log
 
-    _, seen = find_job(home, job)
-    events = read(job_log(seen.folder) if trial is None else trial_log(seen.folder, trial))
+    opened, found = look_up(home, job)
+    folder = opened.folder(found)
+    events = read(job_log(folder) if trial is None else trial_log(folder, trial))
+    if not events and trial is not None:
+        numbers = {each.number for each in opened.study(found).get_trials(deepcopy=False)}
+        if trial not in numbers:
+            raise NothingLogged(f"job {found.id} has no trial {trial}")
     if not events:
         of = "" if trial is None else f"trial {trial} of "
-        raise NothingLogged(f"nothing is logged of {of}job {seen.job.id}")
+        raise NothingLogged(f"nothing is logged of {of}job {found.id}")
     if output is Output.JSON:
         show(events, output)
         return
@@ -164,7 +178,7 @@ def best(
             else {
                 "tree": str(chosen.tree),
                 **({"choices": dict(chosen.choices)} if chosen.choices else {}),
-                "test_delta_percent": list(chosen.deltas),
+                **_on_test(list(chosen.deltas), output),
                 "parameters": chosen.parameters,
                 "multiply_adds": chosen.multiply_adds,
             },
@@ -208,9 +222,40 @@ def why(
 
 def _line(event: "Mapping[str, Any]") -> str:
     facts = {name: fact for name, fact in event.items() if name not in ("at", "event", "trace")}
-    said = " ".join(f"{name}={fact}" for name, fact in facts.items())
+    said = " ".join(f"{name}={_fact(fact)}" for name, fact in facts.items())
     trace = indent(f"\n{event['trace'].rstrip()}", "    ") if "trace" in event else ""
     return f"{event['at']} {event['event']} {said}{trace}"
+
+
+def _fact(fact: Any) -> str:  # noqa: ANN401  # any JSON
+    from branchsearch.cli.output import cell
+
+    if isinstance(fact, dict):
+        return f"({', '.join(f'{name} {cell(part)}' for name, part in fact.items())})"
+    return cell(fact)
+
+
+def _gains(best: float | None, folder: "Path", output: Output) -> dict[str, Any]:
+    """What the trials have gained on validation, and the chosen network on the test part."""
+    from branchsearch.jobs.standing import confirmed
+    from branchsearch.report.words import percent
+
+    chosen = next((network for network in confirmed(folder) if network["chosen"]), None)
+    on_test = {} if chosen is None else _on_test(chosen["deltas"], output)
+    if output is Output.JSON:
+        of_chosen = chosen and {"tree": chosen["tree"], **on_test}
+        return {"best_delta_percent": best, "chosen": of_chosen}
+    shown = {"best delta on validation": None if best is None else percent([best])}
+    return shown if chosen is None else {**shown, "chosen tree": chosen["tree"], **on_test}
+
+
+def _on_test(deltas: list[float], output: Output) -> dict[str, Any]:
+    """A network's gain on the test part: every seed's for programs, what they say for people."""
+    from branchsearch.report.words import percent_of_seeds
+
+    if output is Output.JSON:
+        return {"test_delta_percent": deltas}
+    return {"delta on test": percent_of_seeds(deltas)}
 
 
 def _spent(attempts: "list[Attempt]", cost_per_hour: float | None) -> dict[str, Any]:
@@ -232,6 +277,9 @@ def _on_front(trial: "TrialResult") -> dict[str, Any]:
 
 
 def _state(home: "Home", job: "Job") -> str:
-    if job.state == "running" and not home.is_driven(job):
-        return "running (its process is gone; run it again to continue)"
-    return str(job.state)
+    return "interrupted" if _is_interrupted(home, job) else str(job.state)
+
+
+def _is_interrupted(home: "Home", job: "Job") -> bool:
+    """Whether a job has not ended, and no process is there to end it."""
+    return job.state in ("queued", "running") and not home.is_driven(job)

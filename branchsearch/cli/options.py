@@ -9,6 +9,7 @@ import typer
 if TYPE_CHECKING:
     from branchsearch.jobs.gather import Seen
     from branchsearch.jobs.home import Home
+    from branchsearch.jobs.job import Job
 
 
 class Output(StrEnum):
@@ -41,20 +42,36 @@ def open_home(path: Path) -> "Home":
 
 
 def find_job(path: Path, text: str) -> "tuple[Home, Seen]":
-    """The job that a user means.
+    """The job that a user means, and all that it has found so far.
+
+    Raises:
+        JobNotFound: As ``look_up``.
+    """
+    home, job = look_up(path, text)
+    from branchsearch.jobs.gather import seen  # takes torch: an unknown id is told before that
+
+    return home, seen(home, job)
+
+
+def look_up(path: Path, text: str) -> "tuple[Home, Job]":
+    """The job that a user means, as it is stored.
 
     Raises:
         JobNotFound: There is none, or the beginning of an id fits several.
+        BadParameter: The text is empty; any id begins with it.
     """
     from branchsearch.jobs.job import JobNotFound
-    from branchsearch.jobs.pipeline import seen
 
+    if not text.strip():
+        raise typer.BadParameter(
+            "it is empty; give a job's id, the beginning of one, or 'last'", param_hint="ID"
+        )
     home = open_home(path)
     if not home.exists():
         raise JobNotFound(f"no job was ever run in {home.root}")
     jobs = home.store.newest_first()
     if text == "last" and jobs:
-        return home, seen(home, jobs[0])
+        return home, jobs[0]
     fitting = [job for job in jobs if job.id.startswith(text)]
     if len(fitting) > 1:
         raise JobNotFound(f"{text!r} is the beginning of {len(fitting)} ids; give more of it")
@@ -62,4 +79,4 @@ def find_job(path: Path, text: str) -> "tuple[Home, Seen]":
         raise JobNotFound(
             f"no job {text!r} in {home.root}; `branchsearch list` shows those there are"
         )
-    return home, seen(home, fitting[0])
+    return home, fitting[0]

@@ -33,10 +33,10 @@ def _facts(value: Mapping[str, Any]) -> Table:
     table = Table(box=None, show_header=False, pad_edge=False)
     for name, entry in value.items():
         if isinstance(entry, Mapping):
-            entry = ", ".join(f"{key} {_cell(number)}" for key, number in entry.items())
+            entry = ", ".join(f"{key} {cell(number)}" for key, number in entry.items())
         elif isinstance(entry, Sequence) and not isinstance(entry, str):
             entry = "\n".join(_line(part) for part in entry) or "-"
-        table.add_row(Text(name.replace("_", " "), style="dim"), Text(_cell(entry)))
+        table.add_row(Text(name.replace("_", " "), style="dim"), Text(cell(entry)))
     return table
 
 
@@ -48,17 +48,18 @@ def _rows(rows: Iterable[Mapping[str, Any]]) -> Table:
         numeric = any(isinstance(row.get(name), (int, float)) for row in rows)
         table.add_column(name.replace("_", " "), justify="right" if numeric else "left")
     for row in rows:
-        table.add_row(*(Text(_cell(row.get(name))) for name in columns))
+        table.add_row(*(Text(cell(row.get(name))) for name in columns))
     return table
 
 
 def _line(part: Any) -> str:  # noqa: ANN401
     if isinstance(part, Mapping):
-        return "  ".join(f"{key} {_cell(entry)}" for key, entry in part.items())
-    return _cell(part)
+        return "  ".join(f"{key} {cell(entry)}" for key, entry in part.items())
+    return cell(part)
 
 
-def _cell(entry: Any) -> str:  # noqa: ANN401
+def cell(entry: Any) -> str:  # noqa: ANN401
+    """A value as a table has it: rounded where it has more digits than people read."""
     match entry:
         case None:
             return "-"
@@ -69,6 +70,6 @@ def _cell(entry: Any) -> str:  # noqa: ANN401
         case float():
             return f"{entry:.4g}"
         case list() | tuple():
-            return ", ".join(map(_cell, entry))
+            return ", ".join(map(cell, entry))
         case _:
             return str(entry)

@@ -12,9 +12,11 @@ from optuna.trial import FrozenTrial
 from branchsearch.affinity.affinity import Affinity
 from branchsearch.jobs import affinities
 from branchsearch.jobs.budget import budget_of
-from branchsearch.jobs.check import CheckedJob
+from branchsearch.jobs.check import CheckedJob, check_job
+from branchsearch.jobs.home import Home
 from branchsearch.jobs.job import Job
 from branchsearch.jobs.spec import Budget
+from branchsearch.jobs.standing import confirmed
 from branchsearch.report.findings import Confirmed, Findings, TrialResult
 from branchsearch.search.candidate import choices_of_trial
 from branchsearch.search.outcome import outcome_of
@@ -24,7 +26,7 @@ from branchsearch.space.cost import Cost
 from branchsearch.tree import Tree
 
 #: Files in a job's folder.
-CONFIRMED, PROVENANCE = "confirmed.json", "provenance.json"
+PROVENANCE = "provenance.json"
 EXPORT, REPORT = "export", "report.html"
 
 
@@ -66,8 +68,7 @@ class Seen:
 
     def confirmed(self) -> list[dict[str, Any]]:
         """What was trained fully, as ``branchsearch.jobs.confirm.as_json`` wrote it; or nothing."""
-        entries: list[dict[str, Any]] = _json(self.folder / CONFIRMED, [])
-        return entries
+        return confirmed(self.folder)
 
     def findings(self) -> Findings:
         """Everything that a report shows; what is not there yet is empty."""
@@ -81,6 +82,12 @@ class Seen:
             budget=self.checked.spec.upper_bounds,
             provenance=_json(self.folder / PROVENANCE, {}),
         )
+
+
+def seen(home: Home, job: Job, checked: CheckedJob | None = None) -> Seen:
+    """Look at what a job has found so far."""
+    checked = checked or check_job(job.spec)
+    return Seen(job, checked, home.study(job), home.folder(job))
 
 
 def _result(trial: FrozenTrial, tree: Tree, choices: Choices, cost: Cost) -> TrialResult:

@@ -81,3 +81,9 @@ class Job:
     created: datetime
     changed: datetime
     extension: Mapping[str, float]
+
+    @property
+    def limits(self) -> dict[str, Any]:
+        """The limits of its budget, as they were raised; without those that it does not have."""
+        limits = {**self.spec["budget"], **self.extension}
+        return {name: limit for name, limit in limits.items() if limit is not None}

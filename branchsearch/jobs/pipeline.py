@@ -13,7 +13,7 @@ from branchsearch.files import write_whole
 from branchsearch.jobs import gather, steps
 from branchsearch.jobs.account import JobAccount
 from branchsearch.jobs.check import CheckedJob, check_job
-from branchsearch.jobs.gather import Seen
+from branchsearch.jobs.gather import Seen, seen
 from branchsearch.jobs.handing import export_chosen
 from branchsearch.jobs.home import Home
 from branchsearch.jobs.job import Job, JobState, Reason
@@ -98,12 +98,6 @@ def go_on(home: Home, job: Job, checked: CheckedJob, *, progress: Progress) -> R
         if job.state is not JobState.SUCCEEDED:
             _drive(checked, home, job, progress)
     return result(seen(home, home.store.get(job.id), checked))
-
-
-def seen(home: Home, job: Job, checked: CheckedJob | None = None) -> Seen:
-    """Look at what a job has found so far."""
-    checked = checked or check_job(job.spec)
-    return Seen(job, checked, home.study(job), home.folder(job))
 
 
 def result(seen: Seen) -> Result:

@@ -32,6 +32,7 @@ from branchsearch.jobs.gather import Seen
 from branchsearch.jobs.job import Reason
 from branchsearch.jobs.progress import Standing
 from branchsearch.jobs.spec import Budget
+from branchsearch.jobs.standing import CONFIRMED, standing
 from branchsearch.jobs.training import Training, train
 from branchsearch.jobs.trainings import Trainings
 from branchsearch.search.candidate import Candidate
@@ -145,7 +146,7 @@ def search(
     problem = _problem(trainings, affinity)
 
     def changed() -> None:
-        say(standing(seen))
+        say(standing(seen.study, budget.max_trials))
 
     def limit() -> tuple[End, str] | None:
         return used_up(budget, account.attempts())
@@ -174,7 +175,11 @@ def search(
             trainings.of_trial(result.tree, result.choices).forget()
     end = trials.end
     assert end is not None  # the engine returns when its source is finished
-    met = None if end is End.BUDGET_EXHAUSTED and _enough(standing(seen)) else limit()
+    met = (
+        None
+        if end is End.BUDGET_EXHAUSTED and _enough(standing(seen.study, budget.max_trials))
+        else limit()
+    )
     message = met[1] if met else _in_words(end, budget)
     if end is End.TOO_MANY_FAILURES:
         raise JobFailed(Reason.TOO_MANY_FAILURES, f"{message}; {_last_reason(seen.study)}")
@@ -222,7 +227,7 @@ def confirm(trainings: Trainings, seen: Seen, engine: Engine, say: Say) -> None:
     networks_of |= {named(each): each for each in best}
     if {entry["name"] for entry in seen.confirmed()} == {SINGLE_TASK, *networks_of}:
         return
-    (seen.folder / gather.CONFIRMED).unlink(missing_ok=True)
+    (seen.folder / CONFIRMED).unlink(missing_ok=True)
     if (seen.folder / gather.EXPORT).is_dir():
         shutil.rmtree(seen.folder / gather.EXPORT)
     alone = {task.name: trainings.alone(task.name) for task in checked.space.tasks}
@@ -259,7 +264,7 @@ def confirm(trainings: Trainings, seen: Seen, engine: Engine, say: Say) -> None:
     chosen, best_seed = choose(checked.space.tasks, networks)
     entries = as_json(checked.space.tasks, networks, chosen)
     entries[chosen]["exported_seed"] = seeds[best_seed]
-    write_whole(seen.folder / gather.CONFIRMED, json.dumps(entries, indent=1))
+    write_whole(seen.folder / CONFIRMED, json.dumps(entries, indent=1))
 
 
 def train_all(needed: Mapping[str, Training], engine: Engine, say: Say) -> None:
@@ -304,21 +309,6 @@ def _rule(trainings: Trainings) -> Rule:
         case "learning_curve":
             rule = found(first=fidelity.min, chance=fidelity.chance, epochs=spec.trial.epochs)
     return rule
-
-
-def standing(seen: Seen) -> Standing:
-    """How the trials of a job stand."""
-    results = seen.trials()
-    outcomes = [result.outcome for result in results]
-    complete = [r.delta for r in results if r.outcome == Outcome.COMPLETE and r.delta is not None]
-    return Standing(
-        total=seen.budget.max_trials,
-        done=outcomes.count(Outcome.COMPLETE),
-        stopped=outcomes.count(Outcome.STOPPED),
-        running=outcomes.count(Outcome.RUNNING),
-        failed=sum(Outcome(outcome).failed for outcome in outcomes),
-        best=max(complete, default=None),
-    )
 
 
 def _enough(standing: Standing) -> bool:

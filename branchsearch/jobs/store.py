@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 from alembic import command
@@ -17,7 +17,9 @@ from ulid import ULID
 
 from branchsearch.jobs.job import NEXT, IllegalTransition, Job, JobNotFound, JobState
 from branchsearch.jobs.ledger import LOST, Attempt
-from branchsearch.jobs.spec import JobSpec
+
+if TYPE_CHECKING:
+    from branchsearch.jobs.spec import JobSpec  # at run time it would bring torch
 
 #: Optuna's own migrations keep ``alembic_version`` in the same database.
 VERSION_TABLE = "branchsearch_alembic_version"
@@ -115,7 +117,7 @@ class JobStore:
         self._migrate()
         self._transaction = sessionmaker(self._engine).begin
 
-    def submit(self, spec: JobSpec) -> Job:
+    def submit(self, spec: "JobSpec") -> Job:
         """Queue a new job; the spec is kept word for word."""
         now = _now()
         with self._transaction() as session:
@@ -148,7 +150,7 @@ class JobStore:
             rows = session.scalars(sa.select(_JobRow).order_by(_JobRow.id.desc()))
             return [row.snapshot() for row in rows]
 
-    def newest(self, spec: JobSpec) -> Job | None:
+    def newest(self, spec: "JobSpec") -> Job | None:
         """The newest job with that very spec."""
         newest = (
             sa.select(_JobRow)
@@ -279,7 +281,7 @@ def sqlite_url(path: Path) -> str:
     return sa.URL.create("sqlite", database=str(path)).render_as_string()
 
 
-def spec_hash(spec: JobSpec) -> str:
+def spec_hash(spec: "JobSpec") -> str:
     """SHA-256 of a spec's canonical JSON: equal for equal specs, however they were written."""
     text = json.dumps(spec.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
     return sha256(text.encode()).hexdigest()

@@ -52,6 +52,11 @@ def percent(values: Sequence[float]) -> str:
     return f"{signed(mean)} %" if len(values) == 1 else f"{signed(mean)} ± {spread:.2f} %"
 
 
+def percent_of_seeds(values: Sequence[float]) -> str:
+    """The same, and how many seeds it is of."""
+    return f"{percent(values)} ({len(values)} {'seed' if len(values) == 1 else 'seeds'})"
+
+
 def share(part: float, whole: float) -> str:
     """How much a part is of a whole, as in ``41 %``; a dash where the whole is nothing."""
     return f"{100 * part / whole:.0f} %" if whole else "\N{EN DASH}"
