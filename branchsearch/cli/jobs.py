@@ -1,6 +1,6 @@
 """Commands that run things, or say what running them would take."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -37,13 +37,12 @@ def run(
     from branchsearch.jobs.check import check_job
     from branchsearch.jobs.pipeline import run_job
 
-    checked = check_job(spec)
-    if no_early_stopping:
-        checked = checked.without_early_stopping()
-    opened = open_home(home)
+    checked, opened = check_job(spec), open_home(home)
     _run(
         checked,
-        lambda progress: run_job(checked.spec, opened, progress=progress, new=new),
+        lambda progress: run_job(
+            spec, opened, progress=progress, new=new, early_stopping=not no_early_stopping
+        ),
         output,
     )
 
@@ -61,9 +60,11 @@ def extend(
     from dataclasses import replace
 
     from branchsearch.jobs.budget import RAISABLE, extend
+    from branchsearch.jobs.machine import check_machine
     from branchsearch.jobs.pipeline import go_on
 
     opened, seen = find_job(home, job)
+    check_machine(seen.checked.spec, seen.checked.spec)  # before anything is raised
     given = dict(zip(RAISABLE, (max_trials, max_seconds, max_gpu_hours, max_cost), strict=True))
     limits = {name: limit for name, limit in given.items() if limit is not None}
     extended = extend(opened, seen.job, seen.budget, limits)
@@ -82,25 +83,30 @@ def _run(checked: "CheckedJob", running: "Callable[[Progress], Result]", output:
     from rich.console import Console
 
     from branchsearch.cli.output import show
-    from branchsearch.cli.progress import Shown
+    from branchsearch.cli.progress import Shown, duration, say_step
     from branchsearch.jobs.plan import plan as planned
+    from branchsearch.report.words import percent_of_seeds
 
-    expected = planned(checked)
     console = Console(stderr=True)
-    console.print(
+    say_step("plan", console)
+    expected = planned(checked)
+    console.out(
         f"{expected.name}: {_many(expected.trees)} trees, {expected.baselines} baselines, "
         f"at most {expected.trials} trials and {expected.confirmations} confirmations, "
-        f"about {expected.hours * 60:.0f} min",
+        f"about {duration(expected.hours * 3600)} of training; start and export are not counted",
         highlight=False,
     )
     with Shown(expected.seconds, console) as progress:
         result = running(progress)
+    gain: dict[str, Any] = {"delta on test": percent_of_seeds(result.deltas)}
+    if output is Output.JSON:
+        gain = {"delta_percent": list(result.deltas)}
     facts = {
         "job": result.job.id,
         "state": result.job.state,
         "reason": result.job.reason,
         "tree": str(result.tree),
-        "delta_percent": list(result.deltas),
+        **gain,
         "report": str(result.report),
         "export": str(result.export),
     }
@@ -119,6 +125,7 @@ def validate(spec: SpecArgument, output: OutputOption = Output.TABLE) -> None:
     from branchsearch.jobs.check import check_job
 
     checked = check_job(spec)
+    _warn(spec, checked)
     show({"valid": True, "name": checked.spec.metadata.name}, output)
 
 
@@ -128,7 +135,17 @@ def plan(spec: SpecArgument, output: OutputOption = Output.TABLE) -> None:
     from branchsearch.jobs.check import check_job
     from branchsearch.jobs.plan import plan as planned
 
-    show(planned(check_job(spec)).as_json(), output)
+    checked = check_job(spec)
+    _warn(spec, checked)
+    show(planned(checked).as_json(), output)
+
+
+def _warn(source: str, checked: "CheckedJob") -> None:
+    """Say what a job asks for that this machine has not: it may be meant for another one."""
+    from branchsearch.jobs.machine import shortage
+
+    if lacking := shortage(source, checked.spec):
+        typer.echo(f"branchsearch: warning: {lacking}", err=True)
 
 
 def train(

@@ -1,4 +1,7 @@
-"""A running job on a terminal's standard error; on anything else one line a step."""
+"""A running job on standard error: a bar on a terminal, on anything else lines that stay.
+
+On these there is one for each step, and one for each training that has ended.
+"""
 
 import time
 from collections.abc import Mapping
@@ -8,7 +11,8 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
-from branchsearch.jobs.progress import STEPS, Standing
+from branchsearch.jobs.progress import STEPS, Ended, Standing
+from branchsearch.report.words import outcome
 
 
 def note(text: str) -> None:
@@ -29,7 +33,7 @@ class Shown:
     def __init__(self, expected: Mapping[str, float], console: Console) -> None:
         self._left = _TimeLeft(expected)
         self._console = console
-        self._step = ""
+        self._stood: Standing | None = None  # in this step
         self._bar = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}"),
@@ -56,14 +60,12 @@ class Shown:
 
     def enter(self, step: str) -> None:
         """Show that a step begins."""
-        self._step = step
-        number = f"{STEPS.index(step) + 1}/{len(STEPS)}"
+        self._stood = None
         self._left.enter(step)
         if self._row is not None:
             self._bar.remove_task(self._row)
-        self._row = self._bar.add_task(f"{number} {step}", total=None, standing="")
-        if not self._console.is_terminal:
-            self._console.print(f"step {number}: {step}", highlight=False)
+        self._row = self._bar.add_task(f"{_number(step)} {step}", total=None, standing="")
+        say_step(step, self._console)
 
     def stand(self, standing: Standing) -> None:
         """Show how far the step is."""
@@ -76,11 +78,40 @@ class Shown:
             parts.append(f"{standing.failed} failed")
         if standing.best is not None:
             parts.append(f"best Δ {standing.best:+.2f} %")
-        parts.append(f"about {_duration(self._left.seconds())} left")
+        parts.append(f"about {duration(self._left.seconds())} left")
         if self._row is not None:
             self._bar.update(
                 self._row, total=standing.total, completed=ended, standing=" · ".join(parts)
             )
+        if not self._console.is_terminal and self._has_changed(standing):
+            latest = standing.latest
+            of_trial = [] if latest is None else [_said(latest)]
+            self._console.out(" · ".join([*of_trial, *parts]), highlight=False)
+        self._stood = standing
+
+    def _has_changed(self, standing: Standing) -> bool:
+        """Whether a training has ended since the step was looked at before."""
+        before = self._stood
+        return before is not None and (before.done, before.stopped, before.failed) != (
+            standing.done,
+            standing.stopped,
+            standing.failed,
+        )
+
+
+def say_step(step: str, console: Console) -> None:
+    """Say that a step begins, where there is no bar that would."""
+    if not console.is_terminal:
+        console.out(f"step {_number(step)}: {step}", highlight=False)
+
+
+def _number(step: str) -> str:
+    return f"{STEPS.index(step) + 1}/{len(STEPS)}"
+
+
+def _said(trial: Ended) -> str:
+    delta = "" if trial.delta is None else f", Δ {trial.delta:+.2f} %"
+    return f"trial {trial.number} {outcome(trial.outcome)}{delta}"
 
 
 class _TimeLeft:
@@ -113,8 +144,13 @@ class _TimeLeft:
         return self._before + self._share * self._expected.get(self._step, 0.0)
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """A time as people say it.
+
+    >>> [duration(seconds) for seconds in (4.4, 119, 120, 5400, 7200)]
+    ['4 s', '119 s', '2 min', '90 min', '2 h']
+    """
+    if seconds < 120:
+        return f"{max(0, round(seconds))} s"
     minutes = round(seconds / 60)
-    if minutes >= 120:
-        return f"{round(minutes / 60)} h"
-    return f"{minutes} min" if minutes >= 2 else f"{max(0, round(seconds))} s"
+    return f"{minutes} min" if minutes < 120 else f"{round(minutes / 60)} h"

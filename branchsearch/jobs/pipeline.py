@@ -17,6 +17,7 @@ from branchsearch.jobs.gather import Seen, seen
 from branchsearch.jobs.handing import export_chosen
 from branchsearch.jobs.home import Home
 from branchsearch.jobs.job import Job, JobState, Reason
+from branchsearch.jobs.machine import RAY_ADDRESS, check_machine
 from branchsearch.jobs.progress import Progress
 from branchsearch.jobs.spec import JobSpec
 from branchsearch.jobs.steps import JobFailed
@@ -24,12 +25,9 @@ from branchsearch.jobs.training import code_version, open_dataset
 from branchsearch.jobs.trainings import Trainings
 from branchsearch.report.dashboard import publish
 from branchsearch.report.html import write_report
-from branchsearch.search.engine import Engine, Interrupted
+from branchsearch.search.engine import Engine, Interrupted, TooFewResources
 from branchsearch.search.trials import End
 from branchsearch.tree import Tree
-
-#: Where the address of a Ray cluster is looked for; without one, a local one is started.
-RAY_ADDRESS = "BRANCHSEARCH_RAY_ADDRESS"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +55,7 @@ def run_job(
     *,
     progress: Progress,
     new: bool = False,
+    early_stopping: bool = True,
 ) -> Result:
     """Run a job to its end, from wherever an earlier run of the same spec has left it.
 
@@ -65,16 +64,21 @@ def run_job(
         home: Where everything is kept.
         progress: Hears how it goes.
         new: Start a new job also when there is one with this spec.
+        early_stopping: Without it, run the job whose ``fidelity.scheduler`` is none.
 
     Raises:
-        InvalidSpec: Before anything is written.
+        InvalidSpec: Before anything is written; also where this machine has not what it asks for.
         HomeUnusable: Nothing can be written there.
         JobIsRunning: Another process runs the job.
         JobFailed: The job came to an end without a result; the store knows why.
         Interrupted: The user asked to stop; run again to continue.
     """
     checked = check_job(source)
-    earlier = None if new else home.store.newest(checked.spec)
+    if not early_stopping:
+        checked = checked.without_early_stopping()
+    earlier = home.store.newest(checked.spec) if home.exists() and not new else None
+    if earlier is None or earlier.state is not JobState.SUCCEEDED:
+        check_machine(source, checked.spec)
     job = earlier or home.store.submit(checked.spec)
     return go_on(home, job, checked, progress=progress)
 
@@ -122,6 +126,10 @@ def _drive(checked: CheckedJob, home: Home, job: Job, progress: Progress) -> Non
         raise Interrupted(f"job {job.id} is kept; the same command continues it") from None
     except JobFailed as failed:
         home.store.move(job.id, JobState.FAILED, reason=failed.reason, message=str(failed))
+        raise
+    except TooFewResources as error:
+        message = str(error)
+        home.store.move(job.id, JobState.FAILED, reason=Reason.INVALID_SPEC, message=message)
         raise
     except Exception as error:
         message = f"{type(error).__name__}: {error}"
