@@ -15,7 +15,9 @@ from branchsearch.datasets.listing import InvalidListing
 from branchsearch.datasets.pascal_context import pascal_context, read_edges, read_parts
 from tests import layouts
 
-SAME: dict[str, Any] = {"shares": {"train": 6, "validation": 2, "test": 1, "probe": 2}}
+SAME: dict[str, Any] = {
+    "shares": {"train": 6 / 11, "validation": 2 / 11, "test": 1 / 11, "probe": 2 / 11}
+}
 
 
 def opened(name: str, tmp_path: Path) -> Dataset:

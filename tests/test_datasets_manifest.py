@@ -1,4 +1,5 @@
 import logging
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -142,7 +143,11 @@ def test_an_empty_part_is_said(tmp_path: Path):
     [
         ("image", "", "row 3, column 'image': no path of an image"),
         ("image", "images/nobody.png", "row 3, column 'image': no file .*nobody"),
-        ("breed", "dgo", "row 3, column 'breed': no class 'dgo'; there are cat, dog"),
+        (
+            "breed",
+            "dgo",
+            r"row 3, column 'breed': no class 'dgo'; there are cat, dog; did you mean 'dog'\?",
+        ),
         ("age", "old", "row 3, column 'age': 'old' is no number"),
         ("age", "inf", "row 3, column 'age': 'inf' is not finite"),
         ("furry", "2", "row 3, column 'furry': '2' is neither 0 nor 1"),
@@ -196,9 +201,11 @@ def test_a_torn_file_is_named_counted_and_left_out(
         data = opened(path, tmp_path / "home", unreadable=0.03, cache_mib=cache_mib)
     assert sum(map(len, data.parts.values())) == 39
     assert len(data.skipped) == 1
-    assert torn in data.skipped[0]
-    assert "left out 1 of 40 images" in caplog.text
-    assert torn in caplog.text
+    column = torn.partition("/")[0].removesuffix("s")
+    row = int(Path(torn).stem) + 2
+    assert data.skipped[0].startswith(f"{path}: row {row}, column {column!r}: {tmp_path / torn}: ")
+    assert f"{path}: left out 1 of 40 images" in caplog.text
+    assert f"row {row}, column {column!r}" in caplog.text
 
 
 def test_a_file_that_changed_is_read_again(tmp_path: Path):
@@ -222,7 +229,7 @@ def test_a_class_that_is_no_whole_number_is_refused(tmp_path: Path, number: floa
     path = write_csv(tmp_path / "odd.csv", rows)
     tasks = {"seg": {"kind": "segmentation", "classes": 2}}
     with pytest.raises(InvalidListing, match=f"row 4, column 'seg'.*class {number:g}; classes are"):
-        opened(path, tmp_path / "home", tasks=tasks, shares=dict.fromkeys(PARTS, 1))
+        opened(path, tmp_path / "home", tasks=tasks, shares=dict.fromkeys(PARTS, 0.25))
 
 
 def test_maps_that_are_to_be_read_otherwise_are_read_again(tmp_path: Path):
@@ -277,9 +284,30 @@ def test_images_and_maps_are_cut_and_resized_alike(tmp_path: Path):
         ({"tasks": {"x": {"kind": "poses"}}}, "task 'x': no kind 'poses'"),
         ({"tasks": {"x": {"kind": "segmentation"}}}, "task 'x': segmentation needs its classes"),
         ({"tasks": {"x": {"kind": "depth", "classes": 3}}}, "takes no classes"),
-        ({"tasks": {"x": {"kind": "depth", "colour": 3}}}, "takes no 'colour'; it takes kind"),
+        (
+            {"tasks": {"x": {"kind": "depth", "colour": 3}}},
+            "takes no 'colour'; it takes kind, column, columns, classes",
+        ),
+        (
+            {"tasks": {"x": {"kind": "depth", "colum": "mask"}}},
+            r"takes no 'colum'; .*did you mean 'column'\?",
+        ),
+        ({"tasks": {"x": {"kind": "dept"}}}, r"no kind 'dept'; .*did you mean 'depth'\?"),
+        ({"tasks": {"bred": {"kind": "depth"}}}, r"no column 'bred'; .*did you mean 'breed'\?"),
         ({"tasks": {"x": {"kind": "depth"}}}, "no column 'x'; there are 'image', 'breed'"),
         ({"shares": {"train": 1}}, "shares are needed for"),
+        (
+            {"shares": {"trian": 0.7, "validation": 0.1, "test": 0.1, "probe": 0.1}},
+            r"no part 'trian'; there are train, .*did you mean 'train'\?",
+        ),
+        (
+            {"shares": {"train": 0.9, "validation": 0.15, "test": 0.15, "probe": 0.1}},
+            r"must add up to 1, and these add up to 1\.3$",
+        ),
+        (
+            {"shares": {"train": 1, "validation": 0.1, "test": -0.2, "probe": 0.1}},
+            "the share of test must be positive",
+        ),
         ({"unreadable": 1}, "unreadable must be in"),
     ],
 )
@@ -298,7 +326,10 @@ def test_an_argument_that_cannot_be_meant_is_named(
         ("image,age\na.png\n", "row 2: 1 cells under 2 names"),
         ("image,image\n", "two columns are named 'image'"),
         ('image,age\n"a.png,1\n', "not CSV"),
+        ("", "it is empty"),
         ("image,age\n", "no images"),
+        ("image;age\n0.png;0,5\n", "row 1: cells seem to be separated by ';'; use commas"),
+        ("image\tage\n", r"row 1: cells seem to be separated by '\\t'; use commas"),
     ],
 )
 def test_a_table_that_is_none_is_said(tmp_path: Path, text: str, says: str):
@@ -326,6 +357,63 @@ def test_cells_of_parquet_may_be_numbers_with_gaps(tmp_path: Path):
     np.testing.assert_array_equal(labels["furry"].array[:, 0], [1, 0, np.nan])
 
 
+def test_cells_of_csv_may_be_whole_numbers_with_a_point(tmp_path: Path):
+    save(tmp_path / "0.png", picture(0))
+    rows = [
+        {"image": "0.png", "breed": number, "year": year, "furry": furry}
+        for number, year, furry in [("1.0", "7.0", "1.0"), ("", "", ""), ("0", "8", "0.0")]
+    ]
+    tasks = {
+        "breed": {"kind": "classification", "classes": 2},
+        "year": {"kind": "classification", "classes": [8, 7]},
+        "furry": {"kind": "attributes"},
+    }
+    labels = listed(write_csv(tmp_path / "gaps.csv", rows), tasks=tasks).listing.labels
+    assert labels["breed"].array.tolist() == [1, -1, 0]
+    assert labels["year"].array.tolist() == [1, -1, 0]
+    np.testing.assert_array_equal(labels["furry"].array[:, 0], [1, np.nan, 0])
+
+
+@pytest.mark.parametrize("cell", ["0.5", "-1", "2.0", "nan", "one"])
+def test_cells_that_are_no_class_number_are_refused(tmp_path: Path, cell: str):
+    save(tmp_path / "0.png", picture(0))
+    path = write_csv(tmp_path / "odd.csv", [{"image": "0.png", "breed": cell}])
+    with pytest.raises(InvalidListing, match=f"{cell}' is no class number from 0 to 1"):
+        listed(path, tasks={"breed": {"kind": "classification", "classes": 2}})
+    with pytest.raises(InvalidListing, match=f"{cell}' is neither 0 nor 1"):
+        listed(path, tasks={"breed": {"kind": "attributes"}})
+
+
+def test_faults_of_all_columns_are_said_at_once(tmp_path: Path):
+    path = animals(tmp_path, 60)
+    for number in (1, 4):
+        (tmp_path / "seg" / f"{number}.png").unlink()
+    text = path.read_text().replace("cat", "cow").replace("images/7.png", "images/none.png")
+    path.write_text(text.replace("furry", "hairy"))
+    with pytest.raises(InvalidListing) as refused:
+        listed(path)
+    told = str(refused.value).splitlines()
+    assert sum("no class 'cow'" in line for line in told) == 20
+    assert f"{path}: ... and 4 more like the last" in told
+    assert sum("no column 'furry'" in line for line in told) == 1
+    assert sum("column 'seg': no file" in line for line in told) == 2
+    assert sum("column 'image': no file" in line for line in told) == 1
+    assert len(told) == 25
+    assert str(pickle.loads(pickle.dumps(refused.value))) == str(refused.value)
+
+
+def test_faults_of_all_maps_are_said_at_once(tmp_path: Path):
+    path = animals(tmp_path, 40)
+    for number in range(1, 40):
+        save(tmp_path / "seg" / f"{number}.png", np.full((24, 32), 3, np.uint8))
+    save(tmp_path / "depth" / "1.npy", np.zeros((24, 32)))
+    with pytest.raises(InvalidListing) as refused:
+        opened(path, tmp_path / "home")
+    told = str(refused.value).splitlines()
+    assert sum("column 'seg'" in line and "class 3" in line for line in told) == 20
+    assert sum("row 3, column 'depth'" in line for line in told) == 1
+
+
 @pytest.mark.parametrize("mode", ["L", "P", "RGBA", "CMYK", "1"])
 def test_pictures_of_every_mode_become_rgb(tmp_path: Path, mode: str):
     ending = "jpg" if mode == "CMYK" else "png"
@@ -336,7 +424,7 @@ def test_pictures_of_every_mode_become_rgb(tmp_path: Path, mode: str):
         rows.append({"image": name, "age": 1})
     path = write_csv(tmp_path / "modes.csv", rows)
     tasks = {"age": {"kind": "regression"}}
-    data = opened(path, tmp_path / "home", tasks=tasks, shares=dict.fromkeys(PARTS, 1))
+    data = opened(path, tmp_path / "home", tasks=tasks, shares=dict.fromkeys(PARTS, 0.25))
     assert data.parts["train"].images.shape[1:] == (3, 24, 32)
 
 

@@ -131,7 +131,11 @@ def task(number: int, **changes: Any) -> dict[str, Any]:  # noqa: ANN401
         (task(1, direction="maximize"), "space.tasks.1", "direction of rmse is minimize"),
         (task(1, metric="mean_iou"), "space.tasks.1", "one of ['rmse'"),
         (task(1, name="dpth"), "space.tasks.1.name", "no label 'dpth'; it has seg, depth"),
-        (task(0, classes=5), "space.tasks.0.kind", "label 'seg' is segmentation of 4 classes"),
+        (
+            task(0, classes=5),
+            "space.tasks.0.classes",
+            "label 'seg' is segmentation of 4 classes, but the task says 5",
+        ),
         (task(1, name="a b"), "space.tasks.1", "holds no blank"),
         (task(1, name="seg"), "space", "two tasks are named 'seg'"),
         (in_space(may_split=[True]), "space.may_split", "1 entries for a backbone of 2 stages"),

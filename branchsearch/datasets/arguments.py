@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from branchsearch.datasets.faults import WrongArgument
 from branchsearch.datasets.image_files import Reading
 
 
@@ -16,7 +17,7 @@ def reading(
     """How files are read, from arguments as a spec holds them.
 
     Raises:
-        ValueError: Naming what is out of range.
+        WrongArgument: Naming what is out of range.
     """
     return Reading(
         size=pair(size),
@@ -27,20 +28,25 @@ def reading(
     )
 
 
-def absolute(path: str) -> Path:
+def absolute(path: str, argument: str) -> Path:
     """A path that means the same wherever a training runs.
 
+    Args:
+        path: Absolute or from ``~``.
+        argument: What the data set calls it.
+
     Raises:
-        ValueError: It is relative, or nothing is there.
+        WrongArgument: It is relative, or nothing is there.
     """
     given = Path(path).expanduser()
     if not given.is_absolute():
-        raise ValueError(
+        raise WrongArgument(
             f"{path!r} must be an absolute path, since trainings run in folders of their own; "
-            f"here it would be {str(given.absolute())!r}"
+            f"here it would be {str(given.absolute())!r}",
+            argument,
         )
     if not given.exists():
-        raise ValueError(f"there is no file or folder {str(given)!r}")
+        raise WrongArgument(f"there is no file or folder {str(given)!r}", argument)
     return given
 
 
@@ -48,9 +54,10 @@ def pair(size: int | Sequence[int]) -> tuple[int, int]:
     """Height and width.
 
     Raises:
-        ValueError: It is neither one number nor two.
+        WrongArgument: It is neither one number nor two.
     """
     numbers = (size, size) if isinstance(size, int) else tuple(size)
     if len(numbers) != 2 or not all(isinstance(number, int) for number in numbers):
-        raise ValueError(f"size is one number of pixels, or height and width, not {size}")
+        fault = f"size is one number of pixels, or height and width, not {size}"
+        raise WrongArgument(fault, "size")
     return numbers[0], numbers[1]

@@ -54,7 +54,7 @@ def celeba(
         InvalidListing: A list or an image is not there, or a list is no such list.
         ValueError: Naming the argument that cannot be meant.
     """
-    root = absolute(folder)
+    root = absolute(folder, "folder")
     partition = _found(root, "Eval", "list_eval_partition.txt")
     part_of = dict(line.split() for line in names_in(partition))
     names = list(part_of)

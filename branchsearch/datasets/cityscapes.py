@@ -61,7 +61,7 @@ def cityscapes(
     """
     if not 0 < farthest <= FARTHEST:
         raise ValueError(f"farthest must be in (0, {FARTHEST:g}] metres, got {farthest}")
-    root = absolute(folder)
+    root = absolute(folder, "folder")
     train, val = (
         sorted((root / "leftImg8bit" / part).glob(f"*/*{_IMAGE}")) for part in ("train", "val")
     )

@@ -2,14 +2,16 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from math import isfinite
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from branchsearch.datasets.augmentation import MAPS
+from branchsearch.datasets.cells import class_name, class_number, finite, zero_or_one
 from branchsearch.datasets.dataset import UNCLASSIFIED, Label
-from branchsearch.datasets.listing import InvalidListing, Maps, Values
+from branchsearch.datasets.faults import WrongArgument, did_you_mean
+from branchsearch.datasets.listing import InvalidListing, Maps, Values, noting
 from branchsearch.datasets.maps import MapFormat, map_reader
 from branchsearch.datasets.table import Table
 
@@ -56,7 +58,8 @@ class Column:
     def __post_init__(self) -> None:
         kinds = sorted({*MAPS, *_NUMBERS, "classification"})
         if self.kind not in kinds:
-            raise ValueError(f"task {self.name!r}: no kind {self.kind!r}; there are {kinds}")
+            meant = did_you_mean(self.kind, kinds)
+            raise ValueError(f"task {self.name!r}: no kind {self.kind!r}; there are {kinds}{meant}")
         if len(self.columns) > 1 and self.kind not in _NUMBERS:
             raise ValueError(f"task {self.name!r}: {self.kind} takes one column")
         if (self.classes is None) == (self.kind in ("classification", "segmentation")):
@@ -93,42 +96,62 @@ class Column:
             beside = table.path.parent
             paths = [None if cell is None else beside / cell for cell in cells]
             return Maps(self.label, paths, map_reader(self.label, form), str(form))
-        cell_to_number, blank = self._numbers()
-        read = [_read(table, name, cell_to_number, blank) for name in self.columns]
+        read = self._read_numbers(table)
         if self.kind == "classification":
             return Values(self.label, np.array(read[0], np.int64))
         return Values(self.label, np.array(read, np.float32).T.copy())
 
+    def _read_numbers(self, table: Table) -> list[list[float]]:
+        cell_to_number, blank = self._numbers()
+        wrong: list[Sequence[str]] = []
+        read = [
+            noting(wrong, partial(_read, table, name, cell_to_number, blank))
+            for name in self.columns
+        ]
+        if wrong:
+            raise InvalidListing(table.path, *wrong)
+        return [numbers for numbers in read if numbers is not None]
+
     def _numbers(self) -> tuple[Callable[[str], float], float]:
         """From a cell to a number, and the number of a blank one."""
         if self.kind == "attributes":
-            return _zero_or_one, np.nan
+            return zero_or_one, np.nan
         if self.kind == "regression":
-            return _finite, np.nan
+            return finite, np.nan
         if isinstance(self.classes, int):
-            return _number_below(self.classes), UNCLASSIFIED
+            return class_number(self.classes), UNCLASSIFIED
         assert self.classes is not None  # checked at birth
-        return _name_among(self.classes), UNCLASSIFIED
+        return class_name(self.classes), UNCLASSIFIED
 
 
 def column(name: str, said: Mapping[str, Any]) -> Column:
     """One entry of a manifest's ``tasks``; its columns are named after it unless it says others.
 
     Raises:
-        ValueError: Naming what it says that cannot be.
+        WrongArgument: Naming what it says that cannot be.
     """
     known = [field.name for field in fields(Column) if field.name not in ("name", "columns")]
+    takes = ["kind", "column", "columns", *known[1:]]
     if not isinstance(said, Mapping):
-        raise ValueError(f"task {name!r}: say what it is, as in {{kind: regression}}")
-    if unknown := sorted(said.keys() - {*known, "column", "columns"}):
-        raise ValueError(f"task {name!r}: takes no {unknown[0]!r}; it takes {', '.join(known)}")
+        raise WrongArgument(
+            f"task {name!r}: say what it is, as in {{kind: regression}}", "tasks", name
+        )
+    if unknown := [key for key in said if key not in takes]:
+        meant = did_you_mean(unknown[0], takes)
+        raise WrongArgument(
+            f"task {name!r}: takes no {unknown[0]!r}; it takes {', '.join(takes)}{meant}",
+            *("tasks", name, unknown[0]),
+        )
     if "kind" not in said:
-        raise ValueError(f"task {name!r}: needs its kind")
+        raise WrongArgument(f"task {name!r}: needs its kind", "tasks", name)
     columns = said.get("columns", said.get("column", name))
     rest = {key: _frozen(value) for key, value in said.items() if key in known}
     if isinstance(rest.get("missing"), int | float):
         rest["missing"] = (rest["missing"],)
-    return Column(name=name, columns=_names(columns), **rest)
+    try:
+        return Column(name=name, columns=_names(columns), **rest)
+    except ValueError as error:
+        raise WrongArgument(str(error), "tasks", name) from None
 
 
 def _names(columns: str | Sequence[str]) -> tuple[str, ...]:
@@ -149,39 +172,3 @@ def _read(table: Table, name: str, number: Callable[[str], float], blank: float)
     if faults:
         raise InvalidListing(table.path, faults)
     return numbers
-
-
-def _zero_or_one(cell: str) -> float:
-    if cell not in ("0", "1"):
-        raise ValueError(f"{cell!r} is neither 0 nor 1")
-    return float(cell)
-
-
-def _finite(cell: str) -> float:
-    try:
-        number = float(cell)
-    except ValueError:
-        raise ValueError(f"{cell!r} is no number") from None
-    if not isfinite(number):
-        raise ValueError(f"{cell!r} is not finite; leave a missing number blank")
-    return number
-
-
-def _number_below(classes: int) -> Callable[[str], float]:
-    def number(cell: str) -> float:
-        if not cell.isdecimal() or int(cell) >= classes:
-            raise ValueError(f"{cell!r} is no class number from 0 to {classes - 1}")
-        return int(cell)
-
-    return number
-
-
-def _name_among(classes: Sequence[str]) -> Callable[[str], float]:
-    numbers = {str(name): number for number, name in enumerate(classes)}
-
-    def number(cell: str) -> float:
-        if cell not in numbers:
-            raise ValueError(f"no class {cell!r}; there are {', '.join(numbers)}")
-        return numbers[cell]
-
-    return number

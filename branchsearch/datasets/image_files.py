@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from branchsearch.datasets.dataset import PARTS, Dataset, Label, Part, Rows
-from branchsearch.datasets.listing import InvalidListing, Listing, Values, labelled, shape_of
+from branchsearch.datasets.faults import WrongArgument
+from branchsearch.datasets.listing import InvalidListing, Listing, Values, labelled, shape_of, shown
 from branchsearch.datasets.samples import Samples
 from branchsearch.datasets.split import NotDisjoint, check_shares, split
 from branchsearch.datasets.store import stored
@@ -21,6 +22,10 @@ _LOG = logging.getLogger(__name__)
 
 #: Raised when files are read otherwise, so that nobody takes what an older version kept.
 VERSION = 1
+
+
+#: The part of all rows that may be torn and left out, where nobody says.
+UNREADABLE = 0.01
 
 
 class TooManyUnreadable(ValueError):
@@ -34,14 +39,15 @@ class Reading:
     Attributes:
         size: Height and width in pixels; one number for both. Images are cut about their centre to
             that shape.
-        shares: How many images each part takes where the files do not say; see ``split``.
+        shares: The fraction of all images that each part takes where the files do not say; see
+            ``split``.
         seed: Of that.
         unreadable: The part of all rows, in [0, 1), that may be left out because it is torn.
         cache_mib: Data sets up to so many MiB, decoded, are kept decoded in memory-mapped files;
             larger ones are decoded whenever a batch is loaded.
 
     Raises:
-        ValueError: A number is out of range.
+        WrongArgument: A number is out of range.
     """
 
     size: tuple[int, int]
@@ -52,13 +58,15 @@ class Reading:
 
     def __post_init__(self) -> None:
         if min(self.size) < 8:
-            raise ValueError(f"size must be at least 8 pixels, got {min(self.size)}")
+            raise WrongArgument(f"size must be at least 8 pixels, got {min(self.size)}", "size")
         if self.seed < 0:
-            raise ValueError(f"seed must not be negative, got {self.seed}")
+            raise WrongArgument(f"seed must not be negative, got {self.seed}", "seed")
         if not 0 <= self.unreadable < 1:
-            raise ValueError(f"unreadable must be in [0, 1), got {self.unreadable}")
+            fault = f"unreadable must be in [0, 1), got {self.unreadable}"
+            raise WrongArgument(fault, "unreadable")
         if self.cache_mib < 0:
-            raise ValueError(f"cache_mib must not be negative, got {self.cache_mib}")
+            fault = f"cache_mib must not be negative, got {self.cache_mib}"
+            raise WrongArgument(fault, "cache_mib")
         check_shares(self.shares)
 
 
@@ -170,19 +178,21 @@ class ImageFiles:
             opened = self._decoded(kept / "arrays", rows)
         else:
             opened = self._in_files(rows, found)
-        return replace(opened, mirrors=self.mirrors, skipped=tuple(found.unreadable.values()))
+        skipped = tuple(f"{self.listing.source}: {torn}" for torn in found.unreadable.values())
+        return replace(opened, mirrors=self.mirrors, skipped=skipped)
 
     def _check(self, found: Survey) -> None:
         torn = list(found.unreadable.values())
-        if len(torn) > self.reading.unreadable * len(self.listing):
-            shown = "\n".join(torn[:20])
+        source, count = self.listing.source, len(self.listing)
+        if len(torn) > self.reading.unreadable * count:
             raise TooManyUnreadable(
-                f"{self.listing.source}: {len(torn)} of {len(self.listing)} rows cannot be read, "
-                f"more than the part of {self.reading.unreadable:g} that may be left out:\n{shown}"
+                f"{source}: {len(torn)} of {count} rows cannot be read, more than the part of "
+                f"{self.reading.unreadable:g} that may be left out:\n" + "\n".join(shown(torn))
             )
         if torn:
-            shown = "\n".join(torn)
-            _LOG.warning("left out %d of %d images:\n%s", len(torn), len(self.listing), shown)
+            _LOG.warning(
+                "%s: left out %d of %d images:\n%s", source, len(torn), count, "\n".join(torn)
+            )
 
     def _rows(self, found: Sequence[str], left_out: Container[int] = ()) -> dict[str, list[int]]:
         reading, listing = self.reading, self.listing

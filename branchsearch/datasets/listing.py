@@ -1,8 +1,9 @@
 """Where images and their labels are, row by row, before a file of them is read."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -12,12 +13,44 @@ from branchsearch.datasets.dataset import Label
 Read = Callable[[Path], np.ndarray]
 
 
-class InvalidListing(ValueError):
-    """Rows that cannot be used; the message has a line for each fault, with row and column."""
+_T = TypeVar("_T")
 
-    def __init__(self, source: Path, faults: Sequence[str], *, at_most: int = 20) -> None:
-        more = [f"... and {len(faults) - at_most} more"] if len(faults) > at_most else []
-        super().__init__("\n".join([f"{source}: {text}" for text in faults[:at_most]] + more))
+#: So many faults of a column are said; more are counted.
+_AT_MOST = 20
+
+
+class InvalidListing(ValueError):
+    """Rows that cannot be used; the message has a line for each fault, with row and column.
+
+    Attributes:
+        source: The file or folder whose rows they are.
+        columns: The faults, those of each column for themselves.
+    """
+
+    def __init__(self, source: Path, *columns: Sequence[str]) -> None:
+        super().__init__(source, *columns)
+        self.source = source
+        self.columns = columns
+
+    def __str__(self) -> str:
+        return "\n".join(
+            f"{self.source}: {text}" for faults in self.columns for text in shown(faults)
+        )
+
+
+def shown(faults: Sequence[str]) -> list[str]:
+    """The first of them, and how many more there are."""
+    left = len(faults) - _AT_MOST
+    return [*faults[:_AT_MOST], *([f"... and {left} more like the last"] if left > 0 else [])]
+
+
+def noting(wrong: list[Sequence[str]], read: Callable[[], _T]) -> _T | None:
+    """What ``read`` gives; or None, and its faults are put to those already found."""
+    try:
+        return read()
+    except InvalidListing as error:
+        wrong.extend(error.columns)
+        return None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -99,14 +132,33 @@ class Listing:
         Raises:
             InvalidListing: Naming rows and columns.
         """
-        faults = [
-            f"{self.place(row, column)}: no file {str(path)!r}"
-            for row in range(len(self))
-            for column, path in self.files(row)
-            if not path.is_file()
+        columns = [(self.column("image"), self.images), *paths_of(self.labels, self.column)]
+        if wrong := absent(self.rows, columns):
+            raise InvalidListing(self.source, *wrong)
+
+
+def paths_of(
+    labels: Mapping[str, Values | Maps], column: Callable[[str], str]
+) -> list[tuple[str, Sequence[Path | None]]]:
+    """The paths of every label that is a map, with the name of its column."""
+    return [
+        (column(name), label.paths) for name, label in labels.items() if isinstance(label, Maps)
+    ]
+
+
+def absent(
+    rows: Sequence[str], columns: Iterable[tuple[str, Sequence[Path | None]]]
+) -> list[list[str]]:
+    """For every column that has any: a fault for each path that is no file."""
+    by_column = [
+        [
+            f"{row}, column {name!r}: no file {str(path)!r}"
+            for row, path in zip(rows, paths, strict=True)
+            if path is not None and not path.is_file()
         ]
-        if faults:
-            raise InvalidListing(self.source, faults)
+        for name, paths in columns
+    ]
+    return [faults for faults in by_column if faults]
 
 
 def labelled(label: Values | Maps) -> np.ndarray:

@@ -1,14 +1,16 @@
 """Images and labels of one's own: a table with a row per image."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from branchsearch.datasets.arguments import absolute, reading
-from branchsearch.datasets.columns import column
+from branchsearch.datasets.columns import Column, column
 from branchsearch.datasets.dataset import PARTS
-from branchsearch.datasets.image_files import ImageFiles
-from branchsearch.datasets.listing import InvalidListing, Listing
+from branchsearch.datasets.faults import WrongArgument, did_you_mean
+from branchsearch.datasets.image_files import UNREADABLE, ImageFiles
+from branchsearch.datasets.listing import InvalidListing, Listing, absent, noting, paths_of
 from branchsearch.datasets.split import SHARES
 from branchsearch.datasets.table import Table, read_table
 
@@ -22,7 +24,7 @@ def manifest(
     part: str | None = None,
     shares: Mapping[str, float] = SHARES,
     seed: int = 0,
-    unreadable: float = 0.01,
+    unreadable: float = UNREADABLE,
     cache_mib: float = 4096,
     mirrors: bool = True,
 ) -> ImageFiles:
@@ -38,7 +40,7 @@ def manifest(
         image: The column of image paths.
         part: The column that says train, validation, test or probe. Without it, parts follow from
             what is in the images; a part that it never names is taken from train.
-        shares: How many images each part takes where the file does not say.
+        shares: The fraction of all images that each part takes where the file does not say.
         seed: Of that.
         unreadable: The part of all images that may be left out because they are torn.
         cache_mib: Up to so many MiB, decoded images are kept in files.
@@ -51,18 +53,32 @@ def manifest(
     """
     columns = [column(name, said) for name, said in tasks.items()]
     if not columns:
-        raise ValueError("tasks: name at least one")
-    table = read_table(absolute(path))
-    listing = Listing(
-        source=table.path,
-        rows=table.rows,
-        images=_paths(table, image),
-        parts=_parts(table, part),
-        labels={each.name: each.read(table) for each in columns},
-        columns={each.name: each.columns[0] for each in columns} | {"image": image},
-    )
+        raise WrongArgument("tasks: name at least one", "tasks")
+    listing = _listing(read_table(absolute(path, "path")), columns, image, part)
     how = reading(size, shares, seed, unreadable, cache_mib)
     return ImageFiles("manifest", listing, how, mirrors)
+
+
+def _listing(table: Table, columns: Sequence[Column], image: str, part: str | None) -> Listing:
+    wrong: list[Sequence[str]] = []
+    images = noting(wrong, partial(_paths, table, image))
+    parts = noting(wrong, partial(_parts, table, part))
+    labels = {each.name: noting(wrong, partial(each.read, table)) for each in columns}
+    sound = {name: label for name, label in labels.items() if label is not None}
+    called = {each.name: each.columns[0] for each in columns} | {"image": image}
+    if images is None or parts is None or wrong:
+        paths = paths_of(sound, called.__getitem__)
+        seen = paths if images is None else [(image, images), *paths]
+        # files that are not there are said with the rest, not only once the rest is mended
+        raise InvalidListing(table.path, *wrong, *absent(table.rows, seen))
+    return Listing(
+        source=table.path,
+        rows=table.rows,
+        images=images,
+        parts=parts,
+        labels=sound,
+        columns=called,
+    )
 
 
 def _paths(table: Table, image: str) -> list[Path]:
@@ -83,6 +99,7 @@ def _parts(table: Table, part: str | None) -> list[str | None]:
     cells = table.column(part)
     faults = [
         f"{row}, column {part!r}: no part {cell!r}; there are {', '.join(PARTS)}"
+        f"{did_you_mean(cell, PARTS)}"
         for row, cell in zip(table.rows, cells, strict=True)
         if cell not in PARTS
     ]

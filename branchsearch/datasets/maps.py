@@ -20,7 +20,8 @@ from PIL import Image, UnidentifiedImageError
 from branchsearch.datasets.dataset import UNLABELLED, Label
 from branchsearch.datasets.listing import Read
 
-#: By how much a map's width over height may differ from its image's.
+#: By how much a map's width over height may differ from its image's, and an image's from that of
+#: the size asked for before it is said.
 _ASPECT = 0.03
 
 #: The largest distance that a depth map may hold: what 16 bits can.
@@ -73,8 +74,31 @@ def aspect_of(path: Path) -> float:
     Raises:
         Unreadable: It is no picture.
     """
+    height, width = size_of(path)
+    return width / height
+
+
+def size_of(path: Path) -> tuple[int, int]:
+    """An image's height and width, from its first bytes.
+
+    Raises:
+        Unreadable: It is no picture.
+    """
     with refusing_torn(path), Image.open(path) as image:
-        return image.width / image.height
+        return image.height, image.width
+
+
+def cut(own: tuple[int, int], size: tuple[int, int]) -> tuple[int, int] | None:
+    """Height and width of what is seen of an image of that size of its own.
+
+    Returns:
+        None where all is seen, or all but a few percent.
+    """
+    (height, width), (high, wide) = own, size
+    if abs(width / height / (wide / high) - 1) <= _ASPECT:
+        return None
+    left, top, right, bottom = _box(width, height, size)
+    return round(bottom - top), round(right - left)
 
 
 def fitted(array: np.ndarray, label: Label, size: tuple[int, int], aspect: float) -> np.ndarray:

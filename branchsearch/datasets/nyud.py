@@ -51,7 +51,7 @@ def nyud(
         InvalidListing: A list or an image is not there.
         ValueError: Naming the argument that cannot be meant.
     """
-    root = absolute(folder)
+    root = absolute(folder, "folder")
     train, val = (names_in(root / "gt_sets" / f"{part}.txt") for part in ("train", "val"))
     names = [*train, *val]
     labels = {

@@ -64,7 +64,7 @@ def pascal_context(
         InvalidListing: A list or an image is not there.
         ValueError: Naming the argument that cannot be meant.
     """
-    root = absolute(folder)
+    root = absolute(folder, "folder")
     lists = root / "ImageSets" / "Context"
     train, val = (names_in(lists / f"{part}.txt") for part in ("train", "val"))
     names = [*train, *val]

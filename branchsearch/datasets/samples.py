@@ -1,5 +1,6 @@
 """One row of a listing, read: an image and all its targets, at the size asked for."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -11,7 +12,18 @@ from branchsearch.datasets.maps import Unreadable, WrongMap, aspect_of, fitted, 
 
 
 class WrongRow(ValueError):
-    """A row whose files can be read and do not hold what they should; with row and column."""
+    """A row whose files can be read and do not hold what they should; with row and column.
+
+    Attributes:
+        faults: By the name of the label, or ``image``.
+    """
+
+    def __init__(self, faults: Mapping[str, str]) -> None:
+        super().__init__(faults)
+        self.faults = faults
+
+    def __str__(self) -> str:
+        return "\n".join(self.faults.values())
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,11 +64,18 @@ class Samples:
 
         Raises:
             Unreadable: A file is torn.
-            WrongRow: A file does not hold what it should.
+            WrongRow: Files do not hold what they should.
         """
         image, aspect, digest = self._image(row)
-        targets = {name: self._target(row, name, aspect) for name in self.listing.labels}
-        return digest, {"images": image, **targets}
+        arrays, faults = {"images": image}, dict[str, str]()
+        for name in self.listing.labels:
+            try:
+                arrays[name] = self._target(row, name, aspect)
+            except WrongRow as wrong:
+                faults |= wrong.faults
+        if faults:
+            raise WrongRow(faults)
+        return digest, arrays
 
     def _image(self, row: int) -> tuple[np.ndarray, float, str]:
         path = self.listing.images[row]
@@ -82,7 +101,7 @@ class Samples:
 
     def _wrong(self, row: int, name: str, path: Path, error: WrongMap) -> WrongRow:
         place = self.listing.place(row, self.listing.column(name))
-        return WrongRow(f"{place}: {str(path)!r}: {error}")
+        return WrongRow({name: f"{place}: {str(path)!r}: {error}"})
 
 
 def digest_of(path: Path) -> str:

@@ -6,10 +6,12 @@ added, taken away, renamed or put in another order.
 
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
+from math import isclose
 
 from branchsearch.datasets.dataset import PARTS
+from branchsearch.datasets.faults import WrongArgument, did_you_mean
 
-#: How many of all images each part takes where nobody says.
+#: The fraction of all images that each part takes where nobody says.
 SHARES = {"train": 0.7, "validation": 0.1, "test": 0.15, "probe": 0.05}
 
 
@@ -18,16 +20,29 @@ class NotDisjoint(ValueError):
 
 
 def check_shares(shares: Mapping[str, float]) -> None:
-    """See that there is a positive share for every part.
+    """See that there is a positive share for every part, and that they add up to 1.
 
     Raises:
-        ValueError: Naming what is wrong.
+        WrongArgument: Naming what is wrong.
     """
+    there_are = ", ".join(PARTS)
+    for part in shares:
+        if part not in PARTS:
+            meant, at = did_you_mean(part, PARTS), ("shares", part)
+            raise WrongArgument(f"shares: no part {part!r}; there are {there_are}{meant}", *at)
     if shares.keys() != set(PARTS):
-        raise ValueError(f"shares are needed for {', '.join(PARTS)}, got {', '.join(shares)}")
+        raise WrongArgument(
+            f"shares are needed for {there_are}, got {', '.join(shares)} only", "shares"
+        )
     for part, share in shares.items():
         if not 0 < share < float("inf"):
-            raise ValueError(f"the share of {part} must be positive, got {share}")
+            fault = f"the share of {part} must be positive, got {share}"
+            raise WrongArgument(fault, "shares", part)
+    total = sum(shares.values())
+    if not isclose(total, 1, abs_tol=1e-6):
+        raise WrongArgument(
+            f"the shares of {there_are} must add up to 1, and these add up to {total:.9g}", "shares"
+        )
 
 
 def split(
@@ -47,7 +62,7 @@ def split(
         digests: A hash of each image's content.
         named: Each image's part, if somebody has said so.
         rows: What to call each image in an error.
-        shares: How many images each part takes, beside the others; any positive numbers.
+        shares: The fraction of all images that each part takes; together 1.
         seed: Of the spreading.
 
     Raises:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from branchsearch.datasets.listing import InvalidListing
+from branchsearch.datasets.listing import InvalidListing, Listing
 from branchsearch.datasets.maps import Unreadable
 from branchsearch.datasets.samples import Samples, WrongRow, digest_of
 from branchsearch.files import write_whole
@@ -46,9 +46,13 @@ def survey(samples: Samples) -> Survey:
         InvalidListing: Files that can be read do not hold what they should.
     """
     read = _each(samples, range(len(samples.listing)))
-    faults = [found for found in read if isinstance(found, WrongRow)]
-    if faults:
-        raise InvalidListing(samples.listing.source, [str(fault) for fault in faults])
+    by_name: dict[str, list[str]] = {}
+    for wrong in read:
+        if isinstance(wrong, WrongRow):
+            for name, fault in wrong.faults.items():
+                by_name.setdefault(name, []).append(fault)
+    if by_name:
+        raise InvalidListing(samples.listing.source, *by_name.values())
     sound = [found for found in read if not isinstance(found, WrongRow)]
     return Survey(
         digests=[found.digest for found in sound],
@@ -101,16 +105,22 @@ def _looker(samples: Samples) -> Callable[[int], _Found | WrongRow]:
         except WrongRow as wrong:
             return wrong
         except Unreadable as torn:
-            place, path = samples.listing.rows[row], samples.listing.images[row]
-            return _Found(
-                digest_of(path), "", [0.0] * 6, f"{place}: {torn.filename}: {torn.strerror}"
-            )
+            fault = f"{_place(samples.listing, row, torn)}: {torn.filename}: {torn.strerror}"
+            return _Found(digest_of(samples.listing.images[row]), "", [0.0] * 6, fault)
         content = sha256()
         for name in sorted(arrays):
             content.update(name.encode() + np.ascontiguousarray(arrays[name]).tobytes())
         return _Found(digest, content.hexdigest(), _colours(arrays["images"]))
 
     return look
+
+
+def _place(listing: Listing, row: int, torn: Unreadable) -> str:
+    """The row, and the column if the file stands in one: a reader may open others beside it."""
+    for column, path in listing.files(row):
+        if str(path) == torn.filename:
+            return listing.place(row, column)
+    return listing.rows[row]
 
 
 def _colours(image: np.ndarray) -> list[float]:

@@ -5,10 +5,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from branchsearch.datasets.faults import did_you_mean
 from branchsearch.datasets.listing import InvalidListing
 
 #: Endings of Parquet files' names, in small letters; all others are CSV.
 _PARQUET = (".parquet", ".pq")
+
+#: What some programs write between cells in place of a comma.
+_SEPARATORS = (";", "\t")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +36,7 @@ class Table:
             InvalidListing: There is none; with those there are.
         """
         if name not in self.columns:
-            there_are = ", ".join(map(repr, self.columns))
+            there_are = ", ".join(map(repr, self.columns)) + did_you_mean(name, self.columns)
             raise InvalidListing(self.path, [f"no column {name!r}; there are {there_are}"])
         return self.columns[name]
 
@@ -41,7 +45,7 @@ def read_table(path: Path) -> Table:
     """Read a table; by the name's ending, from Parquet or from CSV with a line of names.
 
     Raises:
-        InvalidListing: It is not what its name says, with the row.
+        InvalidListing: It is not what its name says, with the row; or it has no rows.
         OSError: It cannot be read.
     """
     return _from_parquet(path) if path.suffix.lower() in _PARQUET else _from_csv(path)
@@ -53,6 +57,7 @@ def _from_csv(path: Path) -> Table:
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.reader(file, strict=True)
             names = next(reader, [])
+            _check_separator(path, names)
             start = reader.line_num + 1
             for cells in reader:
                 if len(cells) == len(names):
@@ -66,6 +71,14 @@ def _from_csv(path: Path) -> Table:
     if faults:
         raise InvalidListing(path, faults)
     return _table(path, lines, names, list(zip(*rows, strict=True)) or [()] * len(names))
+
+
+def _check_separator(path: Path, names: Sequence[str]) -> None:
+    """A table whose names are all in one cell is written with another separator."""
+    found = [each for each in _SEPARATORS if len(names) == 1 and each in names[0]]
+    if found:
+        fault = f"row 1: cells seem to be separated by {found[0]!r}; use commas"
+        raise InvalidListing(path, [fault])
 
 
 def _from_parquet(path: Path) -> Table:
@@ -95,8 +108,12 @@ def _table(
     path: Path, rows: Sequence[str], names: Sequence[str], columns: Sequence[Sequence[str]]
 ) -> Table:
     names = [name.strip() for name in names]
+    if not names:
+        raise InvalidListing(path, ["it is empty; it needs names of columns, and a row per image"])
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise InvalidListing(path, [f"two columns are named {twice[0]!r}"])
+    if not rows:
+        raise InvalidListing(path, ["no images; there are names of columns, and no row below them"])
     cells = (tuple(cell.strip() or None for cell in column) for column in columns)
     return Table(path, tuple(rows), dict(zip(names, cells, strict=True)))

@@ -56,7 +56,7 @@ def taskonomy(
         InvalidListing: The list of buildings is not there, or no image of any.
         ValueError: Naming the argument that cannot be meant.
     """
-    root = absolute(folder)
+    root = absolute(folder, "folder")
     views: dict[str, Path] = {}
     parts: list[str | None] = []
     for building, part in _buildings(root, split).items():

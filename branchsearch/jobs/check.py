@@ -12,10 +12,11 @@ from pydantic import ValidationError
 from branchsearch import catalog
 from branchsearch.affinity.features import FEWEST
 from branchsearch.affinity.measure import Reads
-from branchsearch.datasets.dataset import Collection
+from branchsearch.datasets.dataset import Collection, Label
+from branchsearch.datasets.faults import WrongArgument
 from branchsearch.datasets.image_files import ImageFiles
 from branchsearch.jobs.measures import find_measures
-from branchsearch.jobs.reading import InvalidSpec, place_in, read_job
+from branchsearch.jobs.reading import InvalidSpec, place_in, place_in_space, read_job, read_space
 from branchsearch.jobs.spec import Component, JobSpec, SpaceSpec
 from branchsearch.jobs.training import (
     Inherited,
@@ -81,8 +82,9 @@ class CheckedSpace:
         device: str,
         inherit: Inherited | None = None,
         processes: int = 1,
+        code: str | None = None,
     ) -> Training:
-        """The training of one tree, over all tasks or over some."""
+        """The training of one tree, over all tasks or over some; by the code there is, or was."""
         return Training(
             home=home,
             dataset=_pair(self.spec.dataset),
@@ -95,7 +97,7 @@ class CheckedSpace:
             test=test,
             threads=threads,
             device=device,
-            code=code_version(),
+            code=code or code_version(),
             content=" ".join(filter(None, (self.collection.content, self.backbone_content))),
             inherit=inherit,
             processes=processes,
@@ -171,16 +173,17 @@ def check_job(source: str | Path | Mapping[str, Any] | JobSpec) -> CheckedJob:
         raise InvalidSpec(f"{place_in(source, misfit.path)}: {misfit}") from None
 
 
-def check_space(spec: SpaceSpec) -> CheckedSpace:
-    """See that the parts of a search space fit together.
+def check_space(source: str | Path | SpaceSpec) -> CheckedSpace:
+    """Read a search space and see that its parts fit together.
 
     Raises:
         InvalidSpec: As ``check_job``.
     """
+    spec = source if isinstance(source, SpaceSpec) else read_space(source)
     try:
         return _checked_space(spec)
     except _Misfit as misfit:
-        raise InvalidSpec(f"{'.'.join(map(str, misfit.path))}: {misfit}") from None
+        raise InvalidSpec(f"{place_in_space(source, misfit.path)}: {misfit}") from None
 
 
 def check_tree(space: Space, text: str) -> Tree:
@@ -320,7 +323,8 @@ def _checked_space(spec: SpaceSpec) -> CheckedSpace:
         collection: Collection = catalog.find("dataset", spec.dataset.name)(**spec.dataset.args)
         _ = collection.counts  # reads the files, if there are any, far enough to know their parts
     except (ValueError, TypeError) as error:
-        raise _Misfit(("dataset", "args"), str(error)) from None
+        at = error.path if isinstance(error, WrongArgument) else ()
+        raise _Misfit(("dataset", "args", *at), str(error)) from None
     for number, named in enumerate(spec.tasks):
         _check_label(named.task(), collection, ("tasks", number))
     try:
@@ -378,10 +382,7 @@ def _check_label(task: Task, collection: Collection, path: tuple[str | int, ...]
             (*path, "name"),
             f"the data set has no label {task.name!r}; it has {', '.join(collection.labels)}",
         )
-    if (label.kind, label.classes, label.count) != (task.kind, task.classes, task.count):
-        many = label.classes or label.count
-        counted = f" of {many} {KINDS[label.kind].counted}" if many else ""
-        raise _Misfit((*path, "kind"), f"label {task.name!r} is {label.kind}{counted}")
+    _check_counts(task, label, path)
     if isinstance(collection, ImageFiles) and (parts := collection.without(task.name)):
         raise _Misfit(
             (*path, "name"),
@@ -392,6 +393,19 @@ def _check_label(task: Task, collection: Collection, path: tuple[str | int, ...]
         raise _Misfit(
             (*path, "metric"), f"label {task.name!r} is a logarithm already; its log_rmse is rmse"
         )
+
+
+def _check_counts(task: Task, label: Label, path: tuple[str | int, ...]) -> None:
+    """See that a task is what its label is, and of as many classes or numbers."""
+    said = task.classes or task.count
+    many = label.classes or label.count
+    counted = f" of {many} {KINDS[label.kind].counted}" if many else ""
+    what = f"label {task.name!r} is {label.kind}{counted}, but the task says "
+    if label.kind != task.kind:
+        raise _Misfit((*path, "kind"), what + task.kind)
+    if (label.classes, label.count) != (task.classes, task.count):
+        key = "classes" if label.classes else "count"
+        raise _Misfit((*path, key), f"{what}{said}")
 
 
 def _pair(component: Component) -> tuple[str, Mapping[str, Any]]:

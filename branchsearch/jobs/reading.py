@@ -144,6 +144,14 @@ def place_in(source: str | Path | Mapping[str, Any] | JobSpec, path: Sequence[st
     return f"{_place(tuple(path), origins)}: {dotted}"
 
 
+def place_in_space(source: str | Path | SpaceSpec, path: Sequence[str | int]) -> str:
+    """``file:line: path`` of a part of a search space that has been read."""
+    dotted = ".".join(map(str, path))
+    if isinstance(source, SpaceSpec):
+        return dotted
+    return f"{_load(_found(source, 'search_spaces')).place(path)}: {dotted}"
+
+
 def _place(path: tuple[str | int, ...], origins: Mapping[tuple[str, ...], _Text]) -> str:
     longest = max((o for o in origins if path[: len(o)] == o), key=len)
     return origins[longest].place(path[len(longest) :])

@@ -20,7 +20,7 @@ from tests.image_files import TASKS, animals
 from tests.layouts import WRITERS
 
 COUNTS = {"train": 6, "validation": 3, "test": 3, "probe": 3}
-SHARES = {"shares": {"train": 6, "validation": 2, "test": 1, "probe": 2}}
+SHARES = {"shares": {"train": 6 / 11, "validation": 2 / 11, "test": 1 / 11, "probe": 2 / 11}}
 
 #: Tiny arguments of every data set, and others that must give other content. The function may write
 #: files into the folder that it is given.

@@ -46,7 +46,7 @@ def job(manifest: Path) -> dict[str, Any]:
         "path": str(manifest),
         "size": 32,
         "tasks": tasks,
-        "shares": {"train": 5, "validation": 2, "test": 2, "probe": 2},
+        "shares": {"train": 5 / 11, "validation": 2 / 11, "test": 2 / 11, "probe": 2 / 11},
         "unreadable": 0.02,
     }
     space = {
