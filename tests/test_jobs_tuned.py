@@ -114,8 +114,42 @@ def test_the_budget_bounds_the_chosen_backbone():
     [
         ({"trial.epochs": {"low": 2, "high": 4}}, "trial.epochs", "as many epochs"),
         ({"budget.max_trials": {"low": 2, "high": 4}}, "budget.max_trials", "what can: trial"),
-        ({"trial.learning_rat": {"low": 1, "high": 4}}, "trial.learning_rat", "write down its own"),
-        ({"weights.edges": {"low": 1, "high": 4}}, "weights.edges", "gives no weights.edges"),
+        (
+            {"trial.learning_rat": {"low": 1, "high": 4}},
+            "trial.learning_rat",
+            "unknown path; did you mean 'trial.learning_rate'?",
+        ),
+        (
+            {"trial.dropout": {"low": 0.1, "high": 0.4}},
+            "trial.dropout",
+            "unknown path; trial has epochs, batch_size, ",
+        ),
+        (
+            {"trial.balancing.nam": {"choices": ["fixed", "dwa"]}},
+            "trial.balancing.nam",
+            "did you mean 'trial.balancing.name'?",
+        ),
+        ({"trial.epochs.few": {"low": 1, "high": 4}}, "trial.epochs.few", "is one value"),
+        (
+            {"space.backbone.args.blocks": {"low": 1, "high": 2}},
+            "space.backbone.args.blocks",
+            "gives no space.backbone.args.blocks; write down its own value",
+        ),
+        (
+            {"space.backbone.args.stride": {"choices": [[2, 1], [1, 2]]}},
+            "space.backbone.args.stride",
+            "did you mean 'space.backbone.args.strides'?",
+        ),
+        (
+            {"weights.edges": {"low": 1, "high": 4}},
+            "weights.edges",
+            "unknown path; weights has seg, depth, normals",
+        ),
+        (
+            {"weights.normal": {"low": 1, "high": 4}},
+            "weights.normal",
+            "did you mean 'weights.normals'?",
+        ),
         ({"trial.momentum": {"low": 0.1, "high": 0.5}}, "trial.momentum", "own value, 0.9"),
         ({"trial.momentum": {"low": 0.1, "high": 2}}, "high", "less than 1"),
         ({"trial.schedule": {"choices": ["cosine", "cosin"]}}, "- cosin", "'cosine', 'poly'"),

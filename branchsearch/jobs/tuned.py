@@ -8,6 +8,7 @@ would mean if it were written there.
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any
 
 from optuna.distributions import (
@@ -29,6 +30,10 @@ _REFUSED = {
     "trial.epochs": "trials are compared after as many epochs",
     "trial.inherit": "single-task networks are trained once, before the search",
 }
+
+
+#: Mappings that hold what the job gives, and not all that there could be.
+_FREE = ("args", "floors")
 
 
 class NotTunable(ValueError):
@@ -112,32 +117,46 @@ def _own(spec: JobSpec, path: str) -> Any:  # noqa: ANN401  # any value of a spe
             f"{path} cannot be tuned; what can: trial.<key>, {BACKBONE}, {BACKBONE}.args.<name> "
             "and weights.<task>",
         )
-    try:
-        at, key = _place(spec.model_dump(), path)
-        return at[key]
-    except (KeyError, TypeError):
-        raise NotTunable(
-            (path,), f"the job itself gives no {path}; write down its own value"
-        ) from None
+    _check_is_there(spec, path)
+    at, key = _place(spec.model_dump(), path)
+    return at[key]
 
 
 def _place(content: dict[str, Any], path: str) -> tuple[dict[str, Any], str]:
-    """The mapping that holds a value, and its key there.
-
-    Raises:
-        KeyError: There is none.
-        TypeError: The path goes on behind a plain value.
-    """
-    *parents, key = path.split(".")
-    if parents == ["weights"]:
-        for task in content["space"]["tasks"]:
-            if task["name"] == key:
-                return task, "weight"
-        raise KeyError(key)
-    at = content
+    """The mapping that holds a value, and its key there."""
+    first, *parents, key = path.split(".")
+    if first == "weights":
+        return next(task for task in content["space"]["tasks"] if task["name"] == key), "weight"
+    at = content[first]
     for parent in parents:
         at = at[parent]
     return at, key
+
+
+def _check_is_there(spec: JobSpec, path: str) -> None:
+    """See that a path leads to a value of the job."""
+    first, *rest = path.split(".")
+    weights = {task.name: task.weight for task in spec.space.tasks}
+    at: Any = weights if first == "weights" else spec.model_dump()[first]
+    before = [first]
+    for key in rest:
+        if not isinstance(at, Mapping):
+            raise NotTunable((path,), f"{'.'.join(before)} is one value, and holds no {key!r}")
+        if key not in at:
+            raise NotTunable((path,), _unknown(at, key, before))
+        at = at[key]
+        before.append(key)
+
+
+def _unknown(known: Mapping[str, Any], key: str, before: Sequence[str]) -> str:
+    """What to say of a key that a part of the job has not."""
+    path = ".".join([*before, key])
+    close = get_close_matches(key, known, n=1)
+    if close:
+        return f"unknown path; did you mean {'.'.join([*before, close[0]])!r}?"
+    if before[-1] in _FREE:
+        return f"the job itself gives no {path}; write down its own value"
+    return f"unknown path; {'.'.join(before)} has {', '.join(known)}"
 
 
 def _of_choices(path: str, section: TunedSpec, own: Any) -> Choosing:  # noqa: ANN401
