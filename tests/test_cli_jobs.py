@@ -93,3 +93,22 @@ def test_gpus_that_are_not_here_raise_no_budget(tmp_path: Path):
     assert isinstance(ran.exception, Exception)
     assert exit_code(ran.exception) == 2
     assert home.store.get(job.id).extension == {}
+
+
+@pytest.mark.parametrize("command", ["validate", "plan", "run"])
+def test_a_search_space_is_no_job(tmp_path: Path, command: str):
+    space = written(tmp_path / "space.yaml", tiny()["space"])
+    message = str(program(command, space).exception)
+    assert message.startswith(f"{space}: this is a search space, and what is asked for is a job")
+    assert "\n" not in message
+
+
+def test_a_job_is_no_search_space(tmp_path: Path):
+    job = written(tmp_path / "job.yaml", tiny())
+    for command in (["data", "check"], ["train", "--tree", TREE]):
+        message = str(program(*command, job).exception)
+        assert message.startswith(f"{job}: this is a job, and what is asked for is a search space")
+        assert "\n" not in message
+    names_it = written(tmp_path / "other.yaml", tiny(space="job.yaml"))
+    message = str(program("validate", names_it).exception)
+    assert re.match(rf"{names_it}:\d+: space: {job}: this is a job, and", message)

@@ -154,9 +154,11 @@ def test_what_is_wrong_is_said(table: Path, tmp_path: Path):
     assert f"{table}:2: column 'score:a' holds 'x'" in said(table, *ask)
 
 
-def test_a_table_that_is_not_there(tmp_path: Path):
-    result = replay(tmp_path / "none.csv", "--sampler", "random")
-    assert isinstance(result.exception, FileNotFoundError)
+def test_a_file_that_is_not_there_is_a_mistake_of_the_user(table: Path, tmp_path: Path):
+    nope, ask = tmp_path / "none", ("--sampler", "random")
+    for path in (nope, tmp_path):
+        assert said(path, *ask).startswith("no file ")
+        assert said(table, *ask, "--affinity", str(path)).startswith("no file ")
 
 
 def simulated(*arguments: str) -> list[dict[str, Any]]:

@@ -31,6 +31,12 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path, place: str):
         Home(tmp_path / place).store  # noqa: B018  # opened on first use
 
 
+def test_a_file_is_no_home(tmp_path: Path):
+    (tmp_path / "a file").write_text("")
+    with pytest.raises(HomeUnusable, match="a file: it is a file, not a folder"):
+        Home(tmp_path / "a file").store  # noqa: B018
+
+
 @pytest.mark.parametrize("name", ["what?", "50%20", "a#b", "mode=memory", "a b"])
 def test_a_home_may_have_any_name(tmp_path: Path, name: str):
     home = Home(tmp_path / name)

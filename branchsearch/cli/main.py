@@ -88,8 +88,16 @@ def main() -> None:
         code = exit_code(error)
         if code is None:
             raise
-        typer.echo(f"branchsearch: {error}", err=True)
+        typer.echo(f"branchsearch: {in_words(error)}", err=True)
         sys.exit(code)
+
+
+def in_words(error: Exception) -> str:
+    """What to tell of an error; of one that the system has raised, which file, and why."""
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        files = [error.filename, *([] if error.filename2 is None else [error.filename2])]
+        return f"cannot read or write {' or '.join(map(str, files))}: {error.strerror}"
+    return str(error)
 
 
 def exit_code(error: Exception) -> int | None:

@@ -40,7 +40,8 @@ class Home:
             trial.write_bytes(b"1")
             trial.unlink()
         except OSError as error:
-            raise HomeUnusable(f"cannot write to {self.root}: {error.strerror}") from error
+            why = "it is a file, not a folder" if self.root.is_file() else error.strerror
+            raise HomeUnusable(f"cannot write to {self.root}: {why}") from error
         return JobStore(self.database)
 
     @property

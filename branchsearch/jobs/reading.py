@@ -77,6 +77,7 @@ def _with_space(text: _Text, folder: Path) -> tuple[_Text, dict[tuple[str, ...],
     if isinstance(job, Mapping) and isinstance(named := job.get("space"), str):
         try:
             space = _load(_found(named, "search_spaces", beside=folder))
+            _check_kind(SpaceSpec, space)
         except InvalidSpec as error:
             raise InvalidSpec(f"{text.place(['space'])}: space: {error}") from None
         origins[("space",)] = space
@@ -112,7 +113,28 @@ def _load(path: Path) -> _Text:
     return _Text(str(path), content)
 
 
+def _check_kind(kind: type[BaseModel], text: _Text) -> None:
+    """See that a job is not taken for a search space, nor the other way round.
+
+    Else every key of the one would be called unknown, and every key of the other missing.
+    """
+    if not isinstance(text.marked, Mapping):
+        return
+    has_space, has_parts = "space" in text.marked, {"dataset", "backbone"} & text.marked.keys()
+    if kind is SpaceSpec and has_space and not has_parts:
+        raise InvalidSpec(
+            f"{text.name}: this is a job, and what is asked for is a search space: what a job has "
+            "under the key space, or the file that is named there"
+        )
+    if kind is JobSpec and has_parts and not has_space:
+        raise InvalidSpec(
+            f"{text.name}: this is a search space, and what is asked for is a job: one that names "
+            "this file under the key space"
+        )
+
+
 def _checked(kind: type[_Spec], text: _Text, origins: Mapping[tuple[str, ...], _Text]) -> _Spec:
+    _check_kind(kind, text)
     try:
         return kind.model_validate(_plain(text.marked))
     except ValidationError as invalid:

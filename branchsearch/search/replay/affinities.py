@@ -17,11 +17,14 @@ def read_affinity(path: Path, table: Table) -> np.ndarray:
         Shape [S, T, T], symmetric, in [-1, 1]; tasks in the table's order.
 
     Raises:
-        CannotReplay: The file is none, or is of other tasks or stages than the table.
+        CannotReplay: There is no such file, it is no file of an affinity, or it is of other tasks
+            or stages than the table.
         OSError: It cannot be read.
     """
     try:
         affinity = Affinity.load(path)
+    except (FileNotFoundError, IsADirectoryError):
+        raise CannotReplay(f"no file {str(path)!r}") from None
     except (KeyError, ValueError, zipfile.BadZipFile) as error:
         raise CannotReplay(f"{path} is no file of an affinity: {error}") from None
     if sorted(affinity.tasks) != list(table.tasks):

@@ -101,13 +101,16 @@ def read_table(path: Path) -> Table:
     """Read a table and check all of it.
 
     Raises:
-        InvalidTable: Columns are missing or stand twice, a cell is no number, a tree is none or is
-            over other tasks or stages, or a tree stands twice with the same seed.
+        InvalidTable: There is no such file, columns are missing or stand twice, a cell is no
+            number, a tree is none or is over other tasks or stages, or a tree stands twice with the
+            same seed.
         OSError: The file cannot be read.
     """
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             return _Reading(path, file).table()
+    except (FileNotFoundError, IsADirectoryError):
+        raise InvalidTable(f"no file {str(path)!r}") from None
     except UnicodeDecodeError as error:
         raise InvalidTable(f"{path}: is no text in UTF-8: {error}") from None
 
