@@ -4,7 +4,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
@@ -26,6 +26,20 @@ def write_whole(path: Path, content: bytes | str) -> None:
         Path(name).replace(path)
     except BaseException:
         Path(name).unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def parents_of(path: Path) -> Iterator[None]:
+    """Make the folders above a path; if the block ends with an error, those made go again."""
+    lacking = [folder for folder in path.parents if not folder.exists()]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):  # somebody else has put something there
+            for folder in lacking:
+                folder.rmdir()
         raise
 
 

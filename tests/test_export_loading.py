@@ -9,13 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from branchsearch.export.learning import UNKNOWN, Learning
+from branchsearch.export.licence import licence
 from branchsearch.export.loading import Imported, extended, load_export
+from branchsearch.export.sliced import sliced
 from branchsearch.export.source import model_source
 from branchsearch.model.heads import DenseHead
 from branchsearch.tree import Tree
 from tests.generators import trees
 from tests.tasks import task_of
-from tests.test_export_folder import exported
+from tests.test_export_folder import copied, exported
 from tests.test_export_source import FOUR_TASKS, MEAN, SIZE, STD, network_of, promise_of, tasks_of
 
 
@@ -45,6 +47,15 @@ def test_a_network_comes_back_as_it_went(imported: Imported):
 def test_it_is_exported_again_with_the_same_source(folder: Path, imported: Imported):
     again = model_source(imported.network, promise_of(imported.network))
     assert again == (folder / "model.py").read_text(encoding="utf-8")
+
+
+def test_what_was_said_of_rights_is_said_again(folder: Path, tmp_path: Path):
+    net = copied(folder, tmp_path / "net")
+    (net / "LICENSE").write_text("Not for sale.\n")
+    network = load_export(net).network
+    assert licence(network) == "Not for sale.\n"
+    assert licence(sliced(network, FOUR_TASKS.tasks[:2])) == "Not for sale.\n"
+    assert licence(load_export(folder).network) == (folder / "LICENSE").read_text()
 
 
 def test_its_source_is_kept_when_the_folder_goes(imported: Imported):

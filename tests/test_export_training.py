@@ -273,6 +273,15 @@ class Images(Dataset[tuple[Tensor, dict[str, Tensor]]]):
         return torch.tensor(data.images[number]), targets
 
 
+def test_targets_of_another_shape_are_refused(tmp_path: Path):
+    model, train = exported(Learning(RECIPE), tmp_path)
+    images = torch.zeros(2, 3, *SIZE, dtype=torch.uint8)
+    targets = {task.name: target_of(task.kind)[:2] for task in TASKS}
+    targets["depth"] = targets["depth"].squeeze(1)
+    with pytest.raises(ValueError, match=r"predicted \(2, 1, 16, 16\), but got \(2, 16, 16\)"):
+        list(train.train(model.BranchedNet(), [(images, targets)]))
+
+
 def test_a_data_loader_is_trained_on(tmp_path: Path):
     model, training = exported(Learning(RECIPE), tmp_path)
     loader = DataLoader(Images(), batch_size=4, shuffle=True)

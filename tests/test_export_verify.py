@@ -169,6 +169,15 @@ def test_a_folder_that_was_changed_with_its_checksums_is_not_proven(
         verify(to)
 
 
+@pytest.mark.parametrize("name", ["LICENSE", "train.py", "model.onnx"])
+def test_a_file_that_went_with_its_checksum_is_missed(name: str, folder: Path, tmp_path: Path):
+    net = copied(folder, tmp_path / "net")
+    (net / name).unlink()
+    (net / "SHA256SUMS").write_text(sums(net))
+    with pytest.raises(Damaged, match=f"SHA256SUMS lacks {name}"):
+        verify(net)
+
+
 def test_byte_code_in_a_folder_is_not_what_is_proven(folder: Path, tmp_path: Path):
     to, other = copied(folder, tmp_path / "net"), tmp_path / "other.py"
     other.write_text("raise SystemExit('something else')")

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from branchsearch.files import whole_folder, write_whole
+from branchsearch.files import parents_of, whole_folder, write_whole
 
 
 def test_a_file_is_written_with_the_folders_above_it(tmp_path: Path):
@@ -26,6 +26,24 @@ def test_a_file_that_cannot_be_written_leaves_the_old_one(
         write_whole(path, "new")
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_folders_above_are_made_and_go_again_when_something_fails(tmp_path: Path):
+    with parents_of(tmp_path / "a" / "b" / "c"):
+        assert (tmp_path / "a" / "b").is_dir()
+    with pytest.raises(OSError, match="full"), parents_of(tmp_path / "a" / "x" / "y" / "c"):
+        raise OSError("full")
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["b"]
+
+
+def test_folders_that_another_uses_meanwhile_stay(tmp_path: Path):
+    def fails() -> None:
+        (tmp_path / "z" / "theirs").touch()
+        raise OSError("full")
+
+    with pytest.raises(OSError, match="full"), parents_of(tmp_path / "z" / "y" / "c"):
+        fails()
+    assert (tmp_path / "z" / "theirs").exists()
 
 
 def test_a_folder_is_seen_when_it_is_whole(tmp_path: Path):

@@ -1,27 +1,32 @@
 """What a job hands out, of a study and a confirmation that are written down; nothing is trained."""
 
 import json
+from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import pytest
-from optuna.trial import create_trial
+from optuna.trial import TrialState, create_trial
 
 from branchsearch.export.folder import FILES, FolderExists
 from branchsearch.export.proof import ProofFailed
 from branchsearch.jobs import handing
-from branchsearch.jobs.gather import Seen
+from branchsearch.jobs.gather import PROVENANCE, Seen
 from branchsearch.jobs.handing import (
     Handing,
+    NothingToExport,
     Wanted,
     Weights,
     chosen,
     hand_out_wanted,
     of_tree,
+    of_trial,
 )
 from branchsearch.jobs.home import Home
 from branchsearch.jobs.pipeline import seen as looked_at
 from branchsearch.jobs.standing import CONFIRMED
+from branchsearch.jobs.training import Training
 from branchsearch.jobs.trainings import Trainings
 from branchsearch.model.branched import BranchedNetwork
 from branchsearch.search.parameters import distributions, params_of
@@ -77,7 +82,18 @@ def seen(tmp_path: Path) -> Seen:
     ]
     found.folder.mkdir(parents=True, exist_ok=True)
     (found.folder / CONFIRMED).write_text(json.dumps(entries))
+    trainings = Trainings(job, home.root)
+    for tree in (SHARED, PARTED):
+        keep(trainings.of_trial(tree))
+    for seed, tree in product((8, 9), (PARTED, SEPARATE)):
+        keep(trainings.of_confirmation(tree, seed))
     return found
+
+
+def keep(training: Training) -> None:
+    """Make believe that a training is done."""
+    training.folder.mkdir(parents=True)
+    (training.folder / "result.json").write_text("{}")
 
 
 @pytest.fixture
@@ -106,6 +122,50 @@ def test_a_confirmed_network_says_which_trial_found_it_if_one_has(seen: Seen, tr
     assert "trial" not in chosen(trainings, seen).facts
 
 
+def test_what_an_earlier_version_has_trained_is_handed_out(seen: Seen, trainings: Trainings):
+    # the newer one has trained nothing of this job
+    newer = replace(trainings, code="2.0+new")
+    with pytest.raises(NothingToExport, match="no trained network is kept of the confirmation"):
+        chosen(newer, seen)
+    (seen.folder / PROVENANCE).write_text(json.dumps({"branchsearch": f"1.0+a, {trainings.code}"}))
+    for network in (
+        chosen(newer, seen),
+        of_trial(newer, seen, 2),
+        of_tree(newer, seen, str(SHARED)),
+    ):
+        assert network.training.code == trainings.code
+
+
+@pytest.mark.parametrize("outcome", ["lost", "repeat", "stopped"])
+def test_of_trials_that_have_the_tree_of_another_no_network_is_handed_out(
+    outcome: str, seen: Seen, trainings: Trainings
+):
+    trial = seen.study.get_trials()[2]
+    attributes = {"outcome": outcome}
+    seen.study.add_trial(
+        create_trial(
+            params=trial.params,
+            distributions=trial.distributions,
+            state=TrialState.FAIL,
+            user_attrs=attributes,
+        )
+    )
+    with pytest.raises(
+        NothingToExport,
+        match=rf"trial 3 is {outcome}: no trained network is kept of it; trial 2 has trained its",
+    ):
+        of_trial(trainings, seen, 3)
+
+
+def test_a_single_seed_has_no_spread(trainings: Trainings, seen: Seen):
+    test = {task: [0.5] for task in TASKS}
+    alone = entry(str(PARTED), PARTED, chosen=True, exported_seed=8, test=test, deltas=[1.0])
+    (seen.folder / CONFIRMED).write_text(json.dumps([entry("", SEPARATE), alone]))
+    one = replace(trainings, checked=checked(reproducibility={"seed": 7}, confirm={"seeds": 1}))
+    keep(one.of_confirmation(PARTED, 8))
+    assert chosen(one, seen).facts["metrics"]["seg"] == {"mean": 0.5, "seed 8": 0.5}
+
+
 @pytest.mark.parametrize(
     "several",
     [
@@ -132,6 +192,40 @@ class Unproven:
         for name in FILES:
             (to / name).write_text(str(network.tree))
         return to
+
+
+def test_a_front_whose_place_is_taken_meanwhile_is_refused(
+    seen: Seen, trainings: Trainings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    to, export = tmp_path / "above" / "front", Unproven()
+
+    def slow(place: Path, **others: Any) -> Path:  # noqa: ANN401  # as the real one
+        to.mkdir(exist_ok=True)
+        return export(place, **others)
+
+    monkeypatch.setattr(handing, "export", slow)
+    wanted = Wanted(pareto=True, weights=Weights.SCRATCH)
+    with pytest.raises(FolderExists, match="front exists"):
+        hand_out_wanted(trainings, seen, wanted, to, Handing())
+    assert list(to.iterdir()) == []
+    assert list(to.parent.iterdir()) == [to]
+
+
+def test_all_tasks_are_no_part_of_the_tasks(
+    seen: Seen, trainings: Trainings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    facts: dict[str, Any] = {}
+
+    def noted(to: Path, **others: Any) -> Path:  # noqa: ANN401  # as the real one
+        facts.update(others["facts"])
+        return to
+
+    monkeypatch.setattr(handing, "export", noted)
+    wanted = Wanted(trial=2, weights=Weights.SCRATCH)
+    hand_out_wanted(trainings, seen, wanted, tmp_path / "net", Handing(tasks=TASKS[::-1]))
+    assert "sliced_from" not in facts
+    hand_out_wanted(trainings, seen, wanted, tmp_path / "net", Handing(tasks=TASKS[:2]))
+    assert facts["sliced_from"] == str(PARTED)
 
 
 def test_a_front_takes_the_place_of_an_earlier_one_folder_by_folder(

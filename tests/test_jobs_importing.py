@@ -111,6 +111,15 @@ def test_what_cannot_be_exported_is_refused_before_anything_is_trained(
     assert not (root / "not-made").exists()
 
 
+@pytest.mark.parametrize("nothing", [{"epochs": 0}, {"epochs": -1}, {"threads": 0}])
+def test_a_training_of_nothing_is_refused(
+    nothing: dict[str, int], folder: Path, space: Path, root: Path, tmp_path: Path
+):
+    asked = {"epochs": 1, "seed": 0, "threads": 1, "device": "cpu", "how": AS_SOURCE, **nothing}
+    with pytest.raises(ValueError, match="epochs and threads are at least 1"):
+        retrain(bring_back(folder), space, tmp_path / "net", root=root, **asked)  # type: ignore[arg-type]
+
+
 def test_a_folder_that_is_there_is_refused_before_anything_is_trained(
     folder: Path, space: Path, root: Path, monkeypatch: pytest.MonkeyPatch
 ):

@@ -8,10 +8,13 @@ import typer
 
 from branchsearch.cli.options import (
     DEFAULT_HOME,
+    DeviceOption,
+    EpochsOption,
     HomeOption,
     JobArgument,
     Output,
     OutputOption,
+    ThreadsOption,
     find_job,
     open_home,
 )
@@ -58,7 +61,7 @@ def export(
     if weights not in (None, *Weights):
         raise typer.BadParameter(f"{weights!r} is none of {', '.join(Weights)}")
     opened, seen = find_job(home, job)
-    how = Handing(tuple(_names(formats)), fuse, tuple(_names(tasks)), overwrite)
+    how = Handing(_names(formats), fuse, _names(tasks), overwrite)
     try:
         wanted = Wanted(trial, tree, pareto, None if weights is None else Weights(weights))
         made = hand_out_wanted(Trainings(seen.checked, opened.root), seen, wanted, to, how)
@@ -104,12 +107,10 @@ def import_(
     to: Annotated[
         Path | None, typer.Option("--to", help="Where it is exported to after that.")
     ] = None,
-    epochs: Annotated[
-        int | None, typer.Option(help="Passes over the images; else as before.")
-    ] = None,
+    epochs: EpochsOption = None,
     seed: Annotated[int, typer.Option(help="Of the images' order.")] = 0,
-    threads: Annotated[int, typer.Option(help="CPU threads.")] = 1,
-    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    threads: ThreadsOption = 1,
+    device: DeviceOption = "cpu",
     formats: FormatsOption = "torch",
     fuse: FuseOption = False,
     tasks: TasksOption = "",
@@ -126,9 +127,11 @@ def import_(
 
     if (train is None) != (to is None):
         raise typer.BadParameter("--train and --to go together")
-    how = Handing(tuple(_names(formats)), fuse, tuple(_names(tasks)), overwrite)
+    how = Handing(_names(formats), fuse, _names(tasks), overwrite)
     if train is None and how != Handing(("torch",)):
         raise typer.BadParameter("without --train nothing is exported")
+    if train is None and (epochs, seed, threads, device) != (None, 0, 1, "cpu"):
+        raise typer.BadParameter("without --train nothing is trained")
     imported = bring_back(folder)
     facts: dict[str, Any] = {
         "imported": str(folder),
@@ -190,7 +193,7 @@ def _candidate(name: str, home: Path) -> "Candidate":
     if Path(name).is_dir():
         return exported(Path(name))
     job, _, trial = name.partition(":")
-    if trial and not trial.isdigit():
+    if trial and not trial.isdecimal():
         raise typer.BadParameter(f"{name!r} is no folder, no job, and no job with a trial's number")
     opened, seen = find_job(home, job)
     return of_job(name, Trainings(seen.checked, opened.root), seen, int(trial) if trial else None)
@@ -217,8 +220,11 @@ def _with_spread(measured: Mapping[str, float | None] | None) -> str:
     return f"{mean:.4g}" + (f" ± {spread:.2g}" if spread is not None else "")
 
 
-def _names(text: str) -> list[str]:
-    return [name.strip() for name in text.split(",") if name.strip()]
+def _names(text: str) -> tuple[str, ...]:
+    names = tuple(name.strip() for name in text.split(",") if name.strip())
+    if text and not names:
+        raise typer.BadParameter(f"{text!r} names nothing")
+    return names
 
 
 def report(

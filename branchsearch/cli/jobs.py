@@ -6,11 +6,14 @@ import typer
 
 from branchsearch.cli.options import (
     DEFAULT_HOME,
+    DeviceOption,
+    EpochsOption,
     HomeOption,
     JobArgument,
     Output,
     OutputOption,
     SpecArgument,
+    ThreadsOption,
     find_job,
     open_home,
 )
@@ -152,10 +155,10 @@ def train(
     space: Annotated[str, typer.Argument(help="A YAML file, or the name of a space shipped.")],
     tree: Annotated[str, typer.Option("--tree", help="As in: a+b+c > a+b,c > a,b,c")],
     home: HomeOption = DEFAULT_HOME,
-    epochs: Annotated[int | None, typer.Option(help="Passes over the training images.")] = None,
+    epochs: EpochsOption = None,
     seed: Annotated[int, typer.Option(help="Of initial weights and the images' order.")] = 0,
-    threads: Annotated[int, typer.Option(help="CPU threads.")] = 1,
-    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    threads: ThreadsOption = 1,
+    device: DeviceOption = "cpu",
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Train one tree of a search space, alone and in this process."""

@@ -1,5 +1,6 @@
 """Options and arguments that several commands take."""
 
+import re
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -21,6 +22,21 @@ class Output(StrEnum):
 
 DEFAULT_HOME = Path("~/.branchsearch")
 
+
+def _usable(device: str) -> str:
+    """See that there is such a device before anything is done for it."""
+    if device == "cpu":
+        return device
+    if not re.fullmatch(r"cuda(:\d+)?", device):
+        raise typer.BadParameter(f"{device!r} is none of cpu, cuda, cuda:0, cuda:1, ...")
+    import torch
+
+    number = int(device.partition(":")[2] or 0)
+    if number >= (there := torch.cuda.device_count()):
+        raise typer.BadParameter(f"there is no {device} here, but {there} GPUs; cpu always is")
+    return device
+
+
 HomeOption = Annotated[
     Path,
     typer.Option("--home", envvar="BRANCHSEARCH_HOME", help="Where everything is kept."),
@@ -32,6 +48,11 @@ JobArgument = Annotated[
 SpecArgument = Annotated[
     str, typer.Argument(metavar="SPEC", help="A YAML file, or the name of a job that is shipped.")
 ]
+EpochsOption = Annotated[
+    int | None, typer.Option(min=1, help="Passes over the images; else the recipe's.")
+]
+ThreadsOption = Annotated[int, typer.Option(min=1, help="CPU threads.")]
+DeviceOption = Annotated[str, typer.Option(callback=_usable, help="cpu or cuda.")]
 
 
 def open_home(path: Path) -> "Home":

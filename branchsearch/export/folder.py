@@ -24,6 +24,7 @@ from branchsearch.export.promise import Promise
 from branchsearch.export.proof import kept_question, prove, question
 from branchsearch.export.source import model_source
 from branchsearch.export.training_source import training_source
+from branchsearch.files import parents_of
 from branchsearch.model.branched import BranchedNetwork
 from branchsearch.task import Task
 
@@ -109,8 +110,10 @@ def export(
     asked = question(
         network, promise, others=others, images=calibration.images if calibration else None
     )
-    to.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".branchsearch-export-", dir=to.parent) as name:
+    with (
+        parents_of(to),
+        tempfile.TemporaryDirectory(prefix=".branchsearch-export-", dir=to.parent) as name,
+    ):
         work = Path(name)
         folder, desk = work / "export", work / "proof"
         folder.mkdir()

@@ -1,13 +1,22 @@
 """What an exported folder says about rights: whose source and whose weights are in it."""
 
+import sys
+
 from torch import nn
 
 from branchsearch.export.templates import render
 from branchsearch.model.branched import BranchedNetwork, BranchedStage
 
+#: In the module of a network that was exported before: what ``LICENSE`` said there.
+RIGHTS = "__rights__"
+
 
 def licence(network: BranchedNetwork) -> str:
-    """Write ``LICENSE``."""
+    """Write ``LICENSE``; for a network that was exported before, again what it said."""
+    modules = {type(copy).__module__ for stage in network.stages for copy in _copies(stage)}
+    for module in modules:
+        if rights := getattr(sys.modules[module], RIGHTS, None):
+            return str(rights)
     kinds = {_backbone(copy) for stage in network.stages for copy in _copies(stage)}
     return render("licence.txt.jinja", backbones=sorted(kinds))
 

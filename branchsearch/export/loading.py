@@ -16,6 +16,7 @@ from torch import nn
 
 from branchsearch.backbones.operators import declare_missing
 from branchsearch.export.description import read_description
+from branchsearch.export.licence import RIGHTS
 from branchsearch.export.names import Names
 from branchsearch.model.branched import BranchedNetwork, BranchedStage
 from branchsearch.task import Direction, Head, Task
@@ -52,7 +53,7 @@ def load_export(folder: Path) -> Imported:
     described = read_description(folder)
     tree, tasks = Tree.parse(described["tree"]), tuple(map(_task, described["tasks"]))
     with torch.random.fork_rng():  # building draws weights that are thrown away
-        built = _module(folder / "model.py").BranchedNet()
+        built = _module(folder).BranchedNet()
     safetensors.torch.load_model(built, folder / "weights.safetensors")
     names = Names.of(tree)
     network = BranchedNetwork(
@@ -153,10 +154,14 @@ def _task(described: Mapping[str, Any]) -> Task:
     )
 
 
-def _module(path: Path) -> ModuleType:
-    """A folder's model.py under a name of its own, with its source: so it can be exported again."""
-    source = path.read_text(encoding="utf-8")
-    name = f"branchsearch_exported_{hashlib.sha256(source.encode()).hexdigest()[:12]}"
+def _module(folder: Path) -> ModuleType:
+    """A folder's model.py under a name of its own, with its source: so it can be exported again.
+
+    What the folder says of rights goes with it, see ``branchsearch.export.licence``.
+    """
+    source = (folder / "model.py").read_text(encoding="utf-8")
+    rights = (folder / "LICENSE").read_text(encoding="utf-8")
+    name = f"branchsearch_exported_{hashlib.sha256((source + rights).encode()).hexdigest()[:12]}"
     if name not in sys.modules:
         if "import timm" in source:
             declare_missing()
@@ -164,6 +169,7 @@ def _module(path: Path) -> ModuleType:
         # no file's name: what stands there may change
         module.__file__ = file = f"<{name}>"
         linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
+        module.__dict__[RIGHTS] = rights
         sys.modules[name] = module
         try:
             exec(compile(source, file, "exec"), module.__dict__)

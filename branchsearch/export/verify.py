@@ -7,8 +7,9 @@ from typing import Any
 
 import safetensors.torch
 
-from branchsearch.export.checksums import check_sums
+from branchsearch.export.checksums import SUMS, Damaged, check_sums
 from branchsearch.export.description import promised, read_description
+from branchsearch.export.folder import FILES
 from branchsearch.export.proof import prove
 
 
@@ -29,6 +30,9 @@ def verify(folder: Path) -> dict[str, Any]:
     """
     described = read_description(folder)
     files = check_sums(folder)
+    lacking = {*FILES, *(graph["file"] for graph in described["graphs"])} - set(files)
+    if lacking:
+        raise Damaged(f"{folder}: {SUMS} lacks {', '.join(sorted(lacking))}")
     asked = safetensors.torch.load_file(folder / "proof.safetensors")
     held_to, left_out = promised(described), []
     if find_spec("onnxruntime") is None:

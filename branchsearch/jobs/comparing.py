@@ -146,4 +146,5 @@ def _delta(value: float | Sequence[float] | None) -> tuple[float, float | None] 
         return None
     if isinstance(value, (int, float)):
         return value, None
-    return mean_and_spread(value)
+    mean, spread = mean_and_spread(value)
+    return mean, spread if len(value) > 1 else None

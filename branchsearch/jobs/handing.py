@@ -1,25 +1,27 @@
 """Handing a trained network out: from what is kept of a job to an exported folder."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
+from statistics import fmean
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from branchsearch.export.folder import FolderExists, aside, check_free, export
 from branchsearch.export.learning import Learning
 from branchsearch.export.sliced import sliced
-from branchsearch.files import whole_folder
+from branchsearch.files import parents_of
 from branchsearch.jobs.calibrating import calibration
 from branchsearch.jobs.check import check_tree
 from branchsearch.jobs.gather import Seen
 from branchsearch.jobs.training import Training, open_dataset
 from branchsearch.jobs.trainings import Trainings
 from branchsearch.model.branched import BranchedNetwork
-from branchsearch.report.findings import mean_and_spread
-from branchsearch.report.front import front
+from branchsearch.report.findings import TrialResult, mean_and_spread
+from branchsearch.report.front import front, gained
+from branchsearch.search.outcome import Outcome
 from branchsearch.search.tuned import Choices
 from branchsearch.tree import Tree
 
@@ -176,11 +178,10 @@ def of_trial(
     if weights not in (None, Weights.TRAINED):
         found = _of_tree(trainings, seen, trial.tree, trial.choices, weights)
     else:
-        training = trainings.of_trial(trial.tree, trial.choices)
-        if training.kept() is None:
-            raise NothingToExport(
-                f"trial {number} is {trial.outcome}: no trained network is kept of it"
-            )
+        training = _kept(trainings, seen, lambda by: by.of_trial(trial.tree, trial.choices))
+        # a lost trial has the tree of one that came after it, and none of its metrics
+        if training is None or trial.outcome != Outcome.COMPLETE:
+            raise NothingToExport(_nothing_of(seen, trial))
         facts = {
             "metrics": {task: {"validation": value} for task, value in trial.metrics.items()},
             "measured_on": "validation",
@@ -201,10 +202,10 @@ def of_tree(trainings: Trainings, seen: Seen, text: str, weights: Weights | None
     """
     tree = check_tree(seen.checked.space.space, text)
     if weights is not None:
-        return _of_tree(trainings, seen, tree, (), weights)
+        return _of_tree(trainings, seen, tree, None, weights)
     for candidate in (Weights.CONFIRMED, Weights.TRAINED):
         try:
-            return _of_tree(trainings, seen, tree, (), candidate)
+            return _of_tree(trainings, seen, tree, None, candidate)
         except NothingToExport:
             continue
     raise NothingToExport(
@@ -236,7 +237,7 @@ def hand_out(network: Network, seen: Seen, to: Path, how: Handing) -> Path:
     dataset = open_dataset(training.dataset, training.home)
     module = network.module()
     facts = dict(network.facts)
-    if how.tasks:
+    if set(how.tasks) != set(module.tree.tasks) and how.tasks:
         module = sliced(module, how.tasks)
         served = replace(
             training,
@@ -290,8 +291,12 @@ def hand_out_all(networks: Sequence[Network], seen: Seen, to: Path, how: Handing
     """
     places = [to / network.name.replace(" ", "_") for network in networks]
     if not os.path.lexists(to):
-        with whole_folder(to) as work:
+        with parents_of(to), TemporaryDirectory(prefix=f".{to.name}.", dir=to.parent) as name:
+            work = Path(name) / to.name
+            work.mkdir()
             _hand_out_into(work, networks, places, seen, how)
+            check_free(to, overwrite=False)  # the proofs took a while
+            work.rename(to)
         return places
     if not how.overwrite or not to.is_dir() or (to / "model.json").exists():
         raise FolderExists(
@@ -317,38 +322,74 @@ def _hand_out_into(
 
 
 def _of_tree(
-    trainings: Trainings, seen: Seen, tree: Tree, choices: Choices, weights: Weights | None
+    trainings: Trainings, seen: Seen, tree: Tree, choices: Choices | None, weights: Weights | None
 ) -> Network:
+    """The network of a tree with what was chosen beside it; None takes the best such."""
     if weights is Weights.SCRATCH:
-        training = trainings.of_trial(tree, choices)
+        training = trainings.of_trial(tree, choices or ())
         facts = {
             "metrics": {},
             "limits": ["It is not trained: its weights are those that a training starts from."],
         }
         return Network(f"{tree}, untrained", training, Weights.SCRATCH, facts)
     if weights is Weights.CONFIRMED:
-        seeds = trainings.confirmation_seeds
-        for entry in seen.confirmed()[1:]:  # the first are the single-task networks
-            if Tree.parse(entry["tree"]) == tree and _choices(entry) == tuple(choices):
-                deltas = entry["validation_deltas"]
-                return _confirmed(trainings, seen, entry, seeds[deltas.index(max(deltas))])
-        raise NothingToExport(f"job {seen.job.id} has not confirmed {tree}")
-    for trial in seen.trials():
-        if trial.tree == tree and tuple(trial.choices) == tuple(choices):
-            try:
-                return of_trial(trainings, seen, trial.number)
-            except NothingToExport:
-                continue
-    raise NothingToExport(f"job {seen.job.id} has trained no {tree} to its end")
+        entries = [
+            entry
+            for entry in seen.confirmed()[1:]  # the first are the single-task networks
+            if Tree.parse(entry["tree"]) == tree and choices in (None, _choices(entry))
+        ]
+        if not entries:
+            raise NothingToExport(f"job {seen.job.id} has not confirmed {tree}")
+        entry = max(entries, key=lambda entry: fmean(entry["validation_deltas"]))
+        deltas = entry["validation_deltas"]
+        best = trainings.confirmation_seeds[deltas.index(max(deltas))]
+        return _confirmed(trainings, seen, entry, best)
+    trials = [
+        trial
+        for trial in seen.trials()
+        if trial.tree == tree
+        and trial.outcome == Outcome.COMPLETE
+        and choices in (None, tuple(trial.choices))
+    ]
+    if not trials:
+        raise NothingToExport(f"job {seen.job.id} has trained no {tree} to its end")
+    return of_trial(trainings, seen, max(trials, key=gained).number)
+
+
+def _kept(
+    trainings: Trainings, seen: Seen, asked: Callable[[Trainings], Training]
+) -> Training | None:
+    """A training of which the network is kept; by the code there was when the job ran, if not now.
+
+    Whoever has a newer branchsearch still gets what an older one has trained.
+    """
+    for code in dict.fromkeys([*seen.codes(), trainings.code]):
+        training = asked(replace(trainings, code=code))
+        if training.kept() is not None:
+            return training
+    return None
+
+
+def _nothing_of(seen: Seen, trial: TrialResult) -> str:
+    """Why a trial has no network."""
+    another = _found_by(seen, trial.tree, trial.choices)
+    return f"trial {trial.number} is {trial.outcome}: no trained network is kept of it" + (
+        f"; trial {another} has trained its tree" if another not in (None, trial.number) else ""
+    )
 
 
 def _confirmed(trainings: Trainings, seen: Seen, entry: Mapping[str, Any], seed: int) -> Network:
     tree, choices, seeds = Tree.parse(entry["tree"]), _choices(entry), trainings.confirmation_seeds
     trial = _found_by(seen, tree, choices)
+    training = _kept(trainings, seen, lambda by: by.of_confirmation(tree, seed, choices))
+    if training is None:
+        raise NothingToExport(
+            f"no trained network is kept of the confirmation of {tree} with seed {seed}"
+        )
     facts = {
         "metrics": {
             task: {
-                **dict(zip(("mean", "spread"), mean_and_spread(values), strict=True)),
+                **_mean_and_spread(values),
                 **{f"seed {one}": value for one, value in zip(seeds, values, strict=True)},
             }
             for task, values in entry["test"].items()
@@ -359,14 +400,19 @@ def _confirmed(trainings: Trainings, seen: Seen, entry: Mapping[str, Any], seed:
         **({"choices": dict(choices)} if choices else {}),
         **({} if trial is None else {"trial": trial}),
     }
-    training = trainings.of_confirmation(tree, seed, choices)
     return Network(entry["name"], training, Weights.CONFIRMED, facts)
+
+
+def _mean_and_spread(values: Sequence[float]) -> dict[str, float]:
+    """As facts have them; one number has no spread."""
+    mean, spread = mean_and_spread(values)
+    return {"mean": mean, "spread": spread} if len(values) > 1 else {"mean": mean}
 
 
 def _found_by(seen: Seen, tree: Tree, choices: Choices) -> int | None:
     """The trial that trained a tree to its end; None of one that the search did not try."""
     for trial in seen.trials():
-        if (trial.outcome, trial.tree, trial.choices) == ("complete", tree, choices):
+        if (trial.outcome, trial.tree, trial.choices) == (Outcome.COMPLETE, tree, choices):
             return trial.number
     return None
 

@@ -77,8 +77,10 @@ def retrain(
         NeedsOnnx: A format needs the extra ``onnx``.
         InvalidSpec: The space is none, or has not these tasks or images of this size.
         ProofFailed: As ``branchsearch.export.folder.export``.
-        ValueError: The network has no such tasks, or there are no such formats.
+        ValueError: The network has no such tasks, there are no such formats, or nothing to do.
     """
+    if (epochs is not None and epochs < 1) or threads < 1:
+        raise ValueError(f"epochs and threads are at least 1, not {epochs} and {threads}")
     check_free(to, how.overwrite)  # training takes a while
     check_formats(how.formats)
     _ = _served(imported.network, how)
@@ -147,7 +149,7 @@ def retrain(
                 "seed": str(seed),
                 "trained further from": imported.described["provenance"],
             },
-            **({"sliced_from": str(network.tree)} if how.tasks else {}),
+            **({"sliced_from": str(network.tree)} if served.tree != network.tree else {}),
         },
         formats=how.formats,
         fuse=how.fuse,

@@ -21,7 +21,7 @@ from branchsearch.jobs.machine import RAY_ADDRESS, check_machine
 from branchsearch.jobs.progress import Progress
 from branchsearch.jobs.spec import JobSpec
 from branchsearch.jobs.steps import JobFailed
-from branchsearch.jobs.training import code_version, open_dataset
+from branchsearch.jobs.training import open_dataset
 from branchsearch.jobs.trainings import Trainings
 from branchsearch.report.dashboard import publish
 from branchsearch.report.html import write_report
@@ -191,12 +191,16 @@ def _keep_provenance(trainings: Trainings, at: Seen) -> None:
     dataset = open_dataset((spec.dataset.name, spec.dataset.args), trainings.root)
     path = at.folder / gather.PROVENANCE
     if path.is_file():
+        if trainings.code not in at.codes():
+            facts = json.loads(path.read_text())
+            facts[gather.CODE] = ", ".join([*at.codes(), trainings.code])
+            write_whole(path, json.dumps(facts, indent=1))
         return
     packages = ("torch", "ray", "optuna", "numpy")
     facts = {
         "spec": at.job.spec_hash,
         "data set": dataset.fingerprint,
-        "branchsearch": code_version(),
+        gather.CODE: trainings.code,
         **{package: version(package) for package in packages},
         "python": platform.python_version(),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",

@@ -99,8 +99,17 @@ def test_an_export_is_verified_compared_and_brought_back(
     assert (to / "weights.safetensors").read_bytes() != (
         folder / "weights.safetensors"
     ).read_bytes()
-    ran = program("import", folder, "--formats", "onnx")
-    assert (ran.returncode, "without --train" in ran.stderr) == (2, True)
+    for more, reason in [
+        (["--formats", "onnx"], "without --train nothing is exported"),
+        (["--epochs", "3"], "without --train nothing is trained"),
+        (["--tasks", ","], "names nothing"),
+        (["--device", "gpu"], "'gpu' is none of cpu, cuda"),
+        (["--device", "cuda:99"], "there is no cuda:99 here"),
+        (["--threads", "0"], "greater than or equal to 1"),
+    ]:
+        ran = program("import", folder, *more)
+        assert (ran.returncode, reason in ran.stderr) == (2, True), ran.stderr
+    assert program("compare", f"{result.job.id}:²", "--home", home).returncode == 2
 
 
 def test_trees_and_the_front_are_exported_with_the_weights_asked_for(

@@ -37,14 +37,21 @@ def binary(predicted: Tensor, target: Tensor) -> Tensor:
     return mean(loss, known(target))
 
 
+def difference(predicted: Tensor, target: Tensor) -> Tensor:
+    """Of predictions from targets, which PyTorch would take in other shapes, too."""
+    if predicted.shape != target.shape:
+        raise ValueError(f"predicted {tuple(predicted.shape)}, but got {tuple(target.shape)}")
+    return predicted - filled(target)
+
+
 def absolute_error(predicted: Tensor, target: Tensor) -> Tensor:
     """Absolute difference, in the target's unit."""
-    return mean((predicted - filled(target)).abs(), known(target))
+    return mean(difference(predicted, target).abs(), known(target))
 
 
 def squared_error(predicted: Tensor, target: Tensor) -> Tensor:
     """Squared difference, in the target's unit squared."""
-    return mean((predicted - filled(target)).square(), known(target))
+    return mean(difference(predicted, target).square(), known(target))
 
 
 def cosine_distance(predicted: Tensor, target: Tensor) -> Tensor:
