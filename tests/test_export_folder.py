@@ -124,6 +124,7 @@ def test_the_description_says_what_was_promised(two: Path):
         "outputs": 4,
         "shape": ["batch", 4, *SIZE],
         "meaning": "a score per class; argmax over dimension 1 is the class",
+        "names": None,
         "head": {"name": "dense", "args": {}, "module": "head_seg", "reads": "last"},
         "path": ["stage0_depth_seg", "stage1_seg"],
     }
@@ -204,6 +205,25 @@ def test_the_tables_of_the_card_hold_whatever_tasks_are_called(two: Path):
     for table in re.findall(r"(?:^\|.*\n)+", card, re.M):
         bars = {len(re.findall(r"(?<!\\)\|", line)) for line in table.splitlines()}
         assert len(bars) == 1, table
+
+
+def test_what_numbers_are_called_is_kept_and_shown(two: Path):
+    network = network_of(TREE)
+    (seg,) = (task for task in tasks_of(TREE) if task.name == "seg")
+    called = tuple(f"class|{number}" for number in range(seg.outputs))
+    promise = Promise.of(
+        network, tasks=tasks_of(TREE), size=SIZE, mean=MEAN, std=STD, names={"seg": called}
+    )
+    named = {task["name"]: task["names"] for task in promise.tasks_as_json()}
+    assert named == {**dict.fromkeys(TREE.tasks), "seg": list(called)}
+    proof = json.loads((two / "proof.json").read_text())
+    card = model_card(promise, json.loads((two / "model.json").read_text()), proof)
+    assert "- `seg`: `class\\|0`, `class\\|1`" in card
+    assert "from 0" not in (two / "README.md").read_text()
+    with pytest.raises(ValueError, match=f"'seg' has {seg.outputs} outputs, but 1 are named"):
+        Promise.of(
+            network, tasks=tasks_of(TREE), size=SIZE, mean=MEAN, std=STD, names={"seg": ("one",)}
+        )
 
 
 @pytest.mark.parametrize(

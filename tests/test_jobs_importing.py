@@ -74,6 +74,7 @@ def test_a_network_with_one_more_task_is_trained_and_exported(
     judged = trained(larger, space, tmp_path / "net", root)
     assert judged.keys() == {"depth", "normals", "seg"}
     again = load_export(tmp_path / "net")
+    assert again.described["tasks"][2]["names"] == ["room", "sphere", "box", "cylinder"]
     assert str(again.network.tree) == "depth+normals+seg > depth,normals,seg"
     assert [task.name for task in again.tasks] == ["depth", "normals", "seg"]
     before, after = larger.network.state_dict(), again.network.state_dict()

@@ -18,8 +18,13 @@ from branchsearch.datasets.split import SHARES
 
 _PARTS = {"0": "train", "1": "validation", "2": "test"}
 
-#: Left and right eye, nose, left and right corner of the mouth, as their file has them.
-_LANDMARKS = Label("keypoints", count=5, swaps=((0, 1), (3, 4)))
+#: As their file has them.
+_LANDMARKS = Label(
+    "keypoints",
+    count=5,
+    swaps=((0, 1), (3, 4)),
+    names=("left_eye", "right_eye", "nose", "left_mouth", "right_mouth"),
+)
 
 #: Spread of a landmark's heat, as a part of the image's width.
 _SPREAD = 0.04
@@ -64,7 +69,8 @@ def celeba(
         name: Values(Label("attributes", count=1), present[:, [column]])
         for column, name in enumerate(columns)
     }
-    labels["attributes"] = Values(Label("attributes", count=len(columns)), present)
+    together = Label("attributes", count=len(columns), names=tuple(columns))
+    labels["attributes"] = Values(together, present)
     pictures = _found(root, "Img", "img_align_celeba")
     images = [pictures / name for name in names]
     marks = _found(root, "Anno", "list_landmarks_align_celeba.txt")

@@ -19,10 +19,28 @@ from branchsearch.datasets.listing import InvalidListing, Maps
 from branchsearch.datasets.maps import FARTHEST, Unreadable, read_array
 from branchsearch.datasets.split import SHARES
 
-#: The 19 classes that are evaluated, by their number in ``labelIds``: road, sidewalk, building,
-#: wall, fence, pole, traffic light and sign, vegetation, terrain, sky, person, rider, car, truck,
-#: bus, train, motorcycle, bicycle.
-_EVALUATED = (7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33)
+#: The 19 classes that are evaluated, by their number in ``labelIds``.
+_EVALUATED = {
+    7: "road",
+    8: "sidewalk",
+    11: "building",
+    12: "wall",
+    13: "fence",
+    17: "pole",
+    19: "traffic light",
+    20: "traffic sign",
+    21: "vegetation",
+    22: "terrain",
+    23: "sky",
+    24: "person",
+    25: "rider",
+    26: "car",
+    27: "truck",
+    28: "bus",
+    31: "train",
+    32: "motorcycle",
+    33: "bicycle",
+}
 
 _IMAGE = "_leftImg8bit.png"
 
@@ -77,7 +95,7 @@ def cityscapes(
 
     labels = {
         "seg": Maps(
-            Label("segmentation", len(_EVALUATED)),
+            Label("segmentation", len(_EVALUATED), names=tuple(_EVALUATED.values())),
             beside("gtFine", "_gtFine_labelIds.png"),
             read_classes,
         ),

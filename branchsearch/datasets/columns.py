@@ -76,7 +76,15 @@ class Column:
         """What networks see of it."""
         classes = self.classes if isinstance(self.classes, int | None) else len(self.classes)
         count = len(self.columns) if self.kind in _NUMBERS else self.count
-        return Label(self.kind, classes, count, self.logarithmic, self.swaps)
+        names = self.classes if isinstance(self.classes, tuple) else self.columns
+        return Label(
+            self.kind,
+            classes,
+            count,
+            self.logarithmic,
+            self.swaps,
+            names if len(names) > 1 else (),  # a column alone is called as its task, or nearly
+        )
 
     def read(self, table: Table) -> Values | Maps:
         """The labels of all rows.

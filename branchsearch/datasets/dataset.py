@@ -33,6 +33,8 @@ class Label:
             distance. A zoom adds to the one and scales the other.
         swaps: For keypoints: the pairs of channels that change places in a mirror image, as the
             left and the right eye do.
+        names: What the classes, attributes, numbers or keypoints are called, in order; empty where
+            nobody says.
     """
 
     kind: str
@@ -40,6 +42,7 @@ class Label:
     count: int | None = None
     logarithmic: bool = False
     swaps: tuple[tuple[int, int], ...] = ()
+    names: tuple[str, ...] = ()
 
 
 class Rows(Protocol):

@@ -27,7 +27,7 @@ LABELS = {
     "left": Label("classification", classes=10),
     "right": Label("classification", classes=10),
     "sum": Label("regression", count=1),
-    "parity": Label("attributes", count=2),
+    "parity": Label("attributes", count=2, names=("left_is_odd", "right_is_odd")),
     "ink": Label("regression", count=1),
 }
 

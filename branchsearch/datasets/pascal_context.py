@@ -72,11 +72,13 @@ def pascal_context(
     def maps(label: Label, place: str, ending: str, read: Read) -> Maps:
         return Maps(label, existing(root / place / f"{name}{ending}" for name in names), read)
 
+    names_of_parts = ("background", *_PARTS)
+    parts_of_people = Label("segmentation", len(names_of_parts), names=names_of_parts)
     seg, normals, saliency = Label("segmentation", 21), Label("normals"), Label("saliency")
     soft = MapFormat(threshold=127)
     labels = {
         "seg": maps(seg, "semseg/pascal-context", ".png", map_reader(seg, MapFormat())),
-        "parts": maps(Label("segmentation", 1 + len(_PARTS)), "human_parts", ".mat", read_parts),
+        "parts": maps(parts_of_people, "human_parts", ".mat", read_parts),
         "normals": maps(normals, "normals_distill", ".png", map_reader(normals, MapFormat())),
         "saliency": maps(saliency, "sal_distill", ".png", map_reader(saliency, soft)),
         "edges": maps(Label("edges"), "pascal-context/trainval", ".mat", read_edges),

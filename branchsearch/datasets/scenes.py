@@ -17,7 +17,9 @@ from branchsearch.datasets.store import stored
 VERSION = 1
 
 LABELS = {
-    "seg": Label("segmentation", classes=len(Shape)),
+    "seg": Label(
+        "segmentation", classes=len(Shape), names=tuple(shape.name.lower() for shape in Shape)
+    ),
     "depth": Label("depth", logarithmic=True),
     "normals": Label("normals"),
     "edges": Label("edges"),

@@ -48,6 +48,10 @@ def card(promise: Promise, described: Mapping[str, Any], proof: Mapping[str, Any
             }
             for task in promise.tasks
         ],
+        names=[
+            (_code(task), [_code(name) for name in of_task])
+            for task, of_task in promise.names.items()
+        ],
         columns=[_plain(column) for column in columns],
         measured=[
             [

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import safetensors.torch
@@ -57,6 +58,7 @@ def export(
     mean: Sequence[float],
     std: Sequence[float],
     facts: Mapping[str, Any],
+    names: Mapping[str, Sequence[str]] = MappingProxyType({}),
     learning: Learning = UNKNOWN,
     formats: Collection[str] = (),
     fuse: bool = False,
@@ -80,6 +82,8 @@ def export(
             ``metrics`` (by task: a number, or several by what they are), the part of the data that
             they were ``measured_on`` and with which ``seeds`` (a list), ``delta``, ``sliced_from``
             (a tree), ``provenance`` (by name) and ``limits`` (sentences).
+        names: By task, where they are known: what its classes, attributes, numbers or keypoints are
+            called, in the order of the channels.
         learning: How it was trained; ``train.py`` does the same.
         formats: Names in ``branchsearch.export.formats.GRAPHS``: as what it is written beside its
             source.
@@ -96,7 +100,7 @@ def export(
         ProofFailed: What was written does not do what the network does.
         NotTraceable: A format needs a graph of the network, and torch.export makes none.
         NeedsOnnx: A format needs the extra ``onnx``.
-        ValueError: The tasks, size, colours, facts or formats do not fit.
+        ValueError: The tasks, size, colours, facts, names or formats do not fit.
         OSError: The folder cannot be written there.
     """
     check_formats(formats)
@@ -104,7 +108,7 @@ def export(
         raise ValueError("onnx_int8 needs images to find the ranges of numbers with")
     given, to = to, _by_name(to)
     check_free(to, overwrite)
-    promise = Promise.of(network, tasks=tasks, size=size, mean=mean, std=std)
+    promise = Promise.of(network, tasks=tasks, size=size, mean=mean, std=std, names=names)
     plain_facts, reference = _plain(facts, promise), at_rest(network)
     others = other_sizes(reference, promise.size)
     asked = question(

@@ -1,9 +1,10 @@
 """What an exported network promises: the proof holds it to that, and the card tells it."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Self
 
 import torch
@@ -45,10 +46,11 @@ class Promise:
         cost: Of the whole network, on one image of that size.
         apart: What a network of its own for each task would cost together.
         reads_path: One per task: whether its head reads every stage on its way, not the last alone.
+        names: By task, where they are known: what its channels are called.
 
     Raises:
         ValueError: The tasks are not the tree's; a prediction has not the channels its task asks
-            for; or a size, mean or deviation that cannot be.
+            for, or not as many as are named; or a size, mean or deviation that cannot be.
     """
 
     tree: Tree
@@ -60,12 +62,17 @@ class Promise:
     cost: Cost
     apart: Cost
     reads_path: tuple[bool, ...]
+    names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for task, shape in zip(self.tasks, self.shapes, strict=True):
             if shape[:1] != (task.outputs,):
                 raise ValueError(
                     f"task {task.name!r} has {task.outputs} outputs, but its head gives {shape}"
+                )
+            if len(named := self.names.get(task.name, ())) not in (0, task.outputs):
+                raise ValueError(
+                    f"task {task.name!r} has {task.outputs} outputs, but {len(named)} are named"
                 )
 
     @classmethod
@@ -77,6 +84,7 @@ class Promise:
         size: tuple[int, int],
         mean: Sequence[float],
         std: Sequence[float],
+        names: Mapping[str, Sequence[str]] = MappingProxyType({}),
     ) -> Self:
         """Read a network's promises off it, without running it on real data."""
         named = {task.name: task for task in tasks}
@@ -93,9 +101,9 @@ class Promise:
         ghost = deepcopy(network).to("meta").eval()
         with torch.no_grad():
             predictions = ghost(torch.empty(1, 3, *size, device="meta"))
-        names, modules = Names.of(network.tree), parts(ghost)
-        stages = [modules[branches[0]] for branches in names.stages]
-        heads = {task: modules[name] for task, name in names.heads.items()}
+        of_parts, modules = Names.of(network.tree), parts(ghost)
+        stages = [modules[branches[0]] for branches in of_parts.stages]
+        heads = {task: modules[name] for task, name in of_parts.heads.items()}
         table = cost_table(stages, heads, size)
         return cls(
             tree=network.tree,
@@ -107,6 +115,7 @@ class Promise:
             cost=network_cost(network, size),
             apart=table.of(Tree.share_none(network.tree.tasks, len(stages))),
             reads_path=tuple(map(reads_path, network.heads)),
+            names={task: tuple(names[task]) for task in named if names.get(task)},
         )
 
     def tasks_as_json(self) -> list[dict[str, Any]]:
@@ -124,6 +133,7 @@ class Promise:
                 "outputs": task.outputs,
                 "shape": ["batch", *shape],
                 "meaning": MEANINGS[task.kind],
+                "names": list(self.names[task.name]) if task.name in self.names else None,
                 "head": {
                     "name": task.head_or_default.name,
                     "args": dict(task.head_or_default.args),

@@ -82,9 +82,8 @@ class CheckedSpace:
         device: str,
         inherit: Inherited | None = None,
         processes: int = 1,
-        code: str | None = None,
     ) -> Training:
-        """The training of one tree, over all tasks or over some; by the code there is, or was."""
+        """The training of one tree, over all tasks or over some."""
         return Training(
             home=home,
             dataset=_pair(self.spec.dataset),
@@ -97,7 +96,7 @@ class CheckedSpace:
             test=test,
             threads=threads,
             device=device,
-            code=code or code_version(),
+            code=code_version(),
             content=" ".join(filter(None, (self.collection.content, self.backbone_content))),
             inherit=inherit,
             processes=processes,

@@ -27,9 +27,6 @@ from branchsearch.tree import Tree
 
 #: Files in a job's folder.
 PROVENANCE = "provenance.json"
-#: In the first of them: which code trained, see ``branchsearch.jobs.training.code_version``; more
-#: than one, with commas, where the job went on under another.
-CODE = "branchsearch"
 EXPORT, REPORT = "export", "report.html"
 
 
@@ -72,11 +69,6 @@ class Seen:
     def confirmed(self) -> list[dict[str, Any]]:
         """What was trained fully, as ``branchsearch.jobs.confirm.as_json`` wrote it; or nothing."""
         return confirmed(self.folder)
-
-    def codes(self) -> list[str]:
-        """The versions of the code that its trainings are of, the first one first."""
-        known: str = _json(self.folder / PROVENANCE, {}).get(CODE, "")
-        return known.split(", ") if known else []
 
     def findings(self) -> Findings:
         """Everything that a report shows; what is not there yet is empty."""

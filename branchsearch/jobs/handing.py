@@ -1,7 +1,7 @@
 """Handing a trained network out: from what is kept of a job to an exported folder."""
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
@@ -16,6 +16,7 @@ from branchsearch.files import parents_of
 from branchsearch.jobs.calibrating import calibration
 from branchsearch.jobs.check import check_tree
 from branchsearch.jobs.gather import Seen
+from branchsearch.jobs.keys import choices_of, kept_training
 from branchsearch.jobs.training import Training, open_dataset
 from branchsearch.jobs.trainings import Trainings
 from branchsearch.model.branched import BranchedNetwork
@@ -160,7 +161,7 @@ def chosen(trainings: Trainings, seen: Seen, weights: Weights | None = None) -> 
         if entry["chosen"]:
             if weights in (None, Weights.CONFIRMED):
                 return _confirmed(trainings, seen, entry, entry["exported_seed"])
-            return _of_tree(trainings, seen, Tree.parse(entry["tree"]), _choices(entry), weights)
+            return _of_tree(trainings, seen, Tree.parse(entry["tree"]), choices_of(entry), weights)
     raise NothingToExport(f"job {seen.job.id} has confirmed no network yet; name a trial")
 
 
@@ -178,7 +179,7 @@ def of_trial(
     if weights not in (None, Weights.TRAINED):
         found = _of_tree(trainings, seen, trial.tree, trial.choices, weights)
     else:
-        training = _kept(trainings, seen, lambda by: by.of_trial(trial.tree, trial.choices))
+        training = kept_training(trainings, seen, trial.tree, trial.choices)
         # a lost trial has the tree of one that came after it, and none of its metrics
         if training is None or trial.outcome != Outcome.COMPLETE:
             raise NothingToExport(_nothing_of(seen, trial))
@@ -270,6 +271,7 @@ def hand_out(network: Network, seen: Seen, to: Path, how: Handing) -> Path:
         mean=dataset.mean,
         std=dataset.std,
         facts={**facts, "backbone": _named(training.backbone), "provenance": provenance},
+        names={task.name: dataset.labels[task.name].names for task in served.tasks},
         learning=Learning(training.recipe.of(module.tree.tasks), name, arguments),
         formats=how.formats,
         fuse=how.fuse,
@@ -336,7 +338,7 @@ def _of_tree(
         entries = [
             entry
             for entry in seen.confirmed()[1:]  # the first are the single-task networks
-            if Tree.parse(entry["tree"]) == tree and choices in (None, _choices(entry))
+            if Tree.parse(entry["tree"]) == tree and choices in (None, choices_of(entry))
         ]
         if not entries:
             raise NothingToExport(f"job {seen.job.id} has not confirmed {tree}")
@@ -356,20 +358,6 @@ def _of_tree(
     return of_trial(trainings, seen, max(trials, key=gained).number)
 
 
-def _kept(
-    trainings: Trainings, seen: Seen, asked: Callable[[Trainings], Training]
-) -> Training | None:
-    """A training of which the network is kept; by the code there was when the job ran, if not now.
-
-    Whoever has a newer branchsearch still gets what an older one has trained.
-    """
-    for code in dict.fromkeys([*seen.codes(), trainings.code]):
-        training = asked(replace(trainings, code=code))
-        if training.kept() is not None:
-            return training
-    return None
-
-
 def _nothing_of(seen: Seen, trial: TrialResult) -> str:
     """Why a trial has no network."""
     another = _found_by(seen, trial.tree, trial.choices)
@@ -379,9 +367,13 @@ def _nothing_of(seen: Seen, trial: TrialResult) -> str:
 
 
 def _confirmed(trainings: Trainings, seen: Seen, entry: Mapping[str, Any], seed: int) -> Network:
-    tree, choices, seeds = Tree.parse(entry["tree"]), _choices(entry), trainings.confirmation_seeds
+    tree, choices, seeds = (
+        Tree.parse(entry["tree"]),
+        choices_of(entry),
+        trainings.confirmation_seeds,
+    )
     trial = _found_by(seen, tree, choices)
-    training = _kept(trainings, seen, lambda by: by.of_confirmation(tree, seed, choices))
+    training = kept_training(trainings, seen, tree, choices, seed=seed)
     if training is None:
         raise NothingToExport(
             f"no trained network is kept of the confirmation of {tree} with seed {seed}"
@@ -415,11 +407,6 @@ def _found_by(seen: Seen, tree: Tree, choices: Choices) -> int | None:
         if (trial.outcome, trial.tree, trial.choices) == (Outcome.COMPLETE, tree, choices):
             return trial.number
     return None
-
-
-def _choices(entry: Mapping[str, Any]) -> Choices:
-    """What was tuned beside the tree."""
-    return tuple(sorted(entry.get("choices", {}).items()))
 
 
 def _named(component: tuple[str, Mapping[str, Any]]) -> dict[str, Any]:

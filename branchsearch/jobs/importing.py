@@ -139,6 +139,7 @@ def retrain(
         size=imported.size,
         mean=dataset.mean,
         std=dataset.std,
+        names={task.name: dataset.labels[task.name].names for task in of_served.tasks},
         learning=replace(learning, recipe=recipe),
         facts={
             "metrics": {name: {"test": value} for name, value in judged.items()},

@@ -17,11 +17,12 @@ from branchsearch.jobs.gather import Seen, seen
 from branchsearch.jobs.handing import export_chosen
 from branchsearch.jobs.home import Home
 from branchsearch.jobs.job import Job, JobState, Reason
+from branchsearch.jobs.keys import note_keys
 from branchsearch.jobs.machine import RAY_ADDRESS, check_machine
 from branchsearch.jobs.progress import Progress
 from branchsearch.jobs.spec import JobSpec
 from branchsearch.jobs.steps import JobFailed
-from branchsearch.jobs.training import open_dataset
+from branchsearch.jobs.training import code_version, open_dataset
 from branchsearch.jobs.trainings import Trainings
 from branchsearch.report.dashboard import publish
 from branchsearch.report.html import write_report
@@ -174,8 +175,10 @@ def _steps(checked: CheckedJob, home: Home, job: Job, progress: Progress) -> tup
             affinity=affinity,
             account=account,
         )
+        note_keys(trainings, at)
         enter("confirm")
         steps.confirm(trainings, at, engine, progress.stand)
+        note_keys(trainings, at)
     enter("export")
     if not (at.folder / gather.EXPORT).is_dir():
         export_chosen(trainings, at, at.folder / gather.EXPORT)
@@ -191,16 +194,16 @@ def _keep_provenance(trainings: Trainings, at: Seen) -> None:
     dataset = open_dataset((spec.dataset.name, spec.dataset.args), trainings.root)
     path = at.folder / gather.PROVENANCE
     if path.is_file():
-        if trainings.code not in at.codes():
-            facts = json.loads(path.read_text())
-            facts[gather.CODE] = ", ".join([*at.codes(), trainings.code])
+        facts = json.loads(path.read_text())
+        if code_version() not in facts["branchsearch"].split(", "):  # the job goes on under another
+            facts["branchsearch"] += f", {code_version()}"
             write_whole(path, json.dumps(facts, indent=1))
         return
     packages = ("torch", "ray", "optuna", "numpy")
     facts = {
         "spec": at.job.spec_hash,
         "data set": dataset.fingerprint,
-        gather.CODE: trainings.code,
+        "branchsearch": code_version(),
         **{package: version(package) for package in packages},
         "python": platform.python_version(),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",

@@ -83,6 +83,7 @@ class Training:
             ``Collection`` and ``Backbone``.
         inherit: Which finished trainings the first weights come from; None for the backbone's own.
         processes: How many train it together, each on a device of its own and with all threads.
+        kept_as: The key that it has, if others decide it: of what an older version has trained.
     """
 
     home: Path
@@ -100,12 +101,15 @@ class Training:
     content: str = ""
     inherit: Inherited | None = None
     processes: int = 1
+    kept_as: str = ""
 
     @property
     def key(self) -> str:
         """A hash of what decides the result; 64 hexadecimal digits."""
+        if self.kept_as:
+            return self.kept_as
         value = asdict(self)
-        for name in ("home", "threads"):
+        for name in ("home", "threads", "kept_as"):
             del value[name]
         value["tree"] = str(self.tree)
         text = json.dumps(value, sort_keys=True)

@@ -1,10 +1,10 @@
 """The trainings that a job is made of."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from branchsearch.jobs.check import CheckedJob
-from branchsearch.jobs.training import Inherited, Training, code_version
+from branchsearch.jobs.training import Inherited, Training
 from branchsearch.search.tuned import Choices
 from branchsearch.train.inheritance import Inherit
 from branchsearch.tree import Tree
@@ -17,12 +17,10 @@ class Trainings:
     Attributes:
         checked: The job.
         root: Where trainings are kept.
-        code: Whose they are; by default, of the code there is.
     """
 
     checked: CheckedJob
     root: Path
-    code: str = field(default_factory=code_version)
 
     def of_trial(self, tree: Tree, choices: Choices = ()) -> Training:
         """The training of a trial; also of the baselines that trials are compared with."""
@@ -73,7 +71,6 @@ class Trainings:
             device="cuda" if spec.resources.num_gpus else "cpu",
             inherit=self._inherited(tree) if inherits else None,
             processes=max(1, int(spec.resources.num_gpus)),
-            code=self.code,
         )
 
     def _inherited(self, tree: Tree) -> Inherited:

@@ -136,6 +136,12 @@ def check_values(known: np.ndarray, label: Label) -> None:
             assert np.isfinite(known).all()
 
 
+def test_names_are_of_all_or_of_nothing(data: Dataset):
+    for label in data.labels.values():
+        assert len(label.names) in (0, label.classes or label.count)
+        assert len(set(label.names)) == len(label.names)
+
+
 def test_normals_have_unit_length(data: Dataset):
     for name, label in data.labels.items():
         if label.kind == "normals":

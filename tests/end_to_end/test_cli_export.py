@@ -30,6 +30,8 @@ def test_the_job_has_exported_what_it_chose_with_all_that_is_known(result: Resul
     known = described(result.export)
     assert known["tree"] == str(result.tree)
     assert known["measured_on"] == "test"
+    names = {task["name"]: task["names"] for task in known["tasks"]}
+    assert names == {"depth": None, "normals": None, "seg": ["room", "sphere", "box", "cylinder"]}
     assert known["delta"] == list(result.deltas)
     for measured in known["metrics"].values():
         assert measured.keys() == {"mean", "spread", "seed 1", "seed 2"}
