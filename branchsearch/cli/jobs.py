@@ -93,10 +93,11 @@ def _run(checked: "CheckedJob", running: "Callable[[Progress], Result]", output:
     console = Console(stderr=True)
     say_step("plan", console)
     expected = planned(checked)
+    takes = duration(max(1.0, expected.hours * 3600))
     console.out(
         f"{expected.name}: {_many(expected.trees)} trees, {expected.baselines} baselines, "
         f"at most {expected.trials} trials and {expected.confirmations} confirmations, "
-        f"about {duration(expected.hours * 3600)} of training; start and export are not counted",
+        f"about {takes} of training; start and export are not counted",
         highlight=False,
     )
     with Shown(expected.seconds, console) as progress:
