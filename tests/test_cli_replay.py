@@ -142,6 +142,8 @@ def test_what_is_wrong_is_said(table: Path, tmp_path: Path):
     ask = ["--sampler", "random", "--trials", "3", "--start", "1"]
     assert "no sampler 'rondom'" in said(table, "--sampler", "rondom")
     assert "did you mean 'random'" in said(table, "--sampler", "rondom")
+    assert "--sampler" in said(table, *ask, "--sampler", "optuna:GridSampler")
+    assert "is no number" in said(table, *ask, "--budget", "parameters=nan")
     assert "6 trials are asked for" in said(table, *ask[:2], "--trials", "6")
     assert "not with 4" in said(table, *ask, "--start", "4")
     assert "is no upper bound" in said(table, *ask, "--budget", "parameters")
@@ -180,6 +182,11 @@ def test_a_table_is_simulated_with_times_that_are_given(table: Path):
     asked = ["--trials", "4", "--workers", "2", "--seconds", "1800"]
     [row] = simulated(str(table), "--sampler", "random", *asked)
     assert row["simulated_hours"] == 1
+
+
+def test_a_space_too_large_to_be_made_up():
+    result = CliRunner().invoke(app, ["simulate", "--sampler", "random", "--synthetic", "300x2"])
+    assert (result.exit_code, "at most 256 tasks" in result.stderr) == (2, True)
 
 
 @pytest.mark.parametrize("size", ["8", "1x4", "8x0", "axb"])

@@ -152,6 +152,8 @@ def test_the_budget_bounds_the_chosen_backbone():
         ),
         ({"trial.momentum": {"low": 0.1, "high": 0.5}}, "trial.momentum", "own value, 0.9"),
         ({"trial.momentum": {"low": 0.1, "high": 2}}, "high", "less than 1"),
+        ({"trial.batch_size": {"low": 8, "high": 64.0}}, "trial.batch_size", "valid integer"),
+        ({"trial.batch_size": {"low": 1, "high": 64, "step": 0.5}}, "trial.batch_size", "integer"),
         ({"trial.schedule": {"choices": ["cosine", "cosin"]}}, "- cosin", "'cosine', 'poly'"),
         ({"trial.schedule": {"low": 1, "high": 2}}, "trial.schedule", "give choices"),
         ({"trial.clip": {"choices": [1.0, 1.0]}}, "- 1.0", "named twice"),

@@ -30,9 +30,11 @@ def test_quality_is_the_mean_over_tasks_and_seeds(tmp_path: Path):
 
 
 def test_curves_and_seconds_are_read_in_any_order_and_other_columns_passed_over(tmp_path: Path):
-    text = "delta:2,seconds,tree,metric:a,delta:10,score:a\n2,7,a,nan,10,4\n"
+    epochs = [10, 3, 2, 1, 4, 5, 6, 7, 8, 9]
+    header = ",".join(f"delta:{epoch}" for epoch in epochs)
+    text = f"{header},seconds,tree,metric:a,score:a\n{','.join(map(str, epochs))},7,a,nan,4\n"
     table = table_of(text, tmp_path)
-    assert table.curves.tolist() == [[2, 10]]
+    assert table.curves.tolist() == [list(range(1, 11))]
     assert table.seconds is not None
     assert table.seconds.tolist() == [7]
 
@@ -50,7 +52,7 @@ def test_a_byte_order_mark_and_empty_lines_do_no_harm(tmp_path: Path):
         ("score:a\n1\n", 1, "no column 'tree' among score:a"),
         ("tree,cost:x\na,1\n", 1, "no column 'score:<task>'"),
         ("tree,score:a,score:a\na,1,1\n", 1, "column 'score:a' stands twice"),
-        ("tree,score:a,delta:last\na,1,1\n", 1, "'delta:last' names no epoch"),
+        ("tree,score:a,delta:last\na,1,1\n", 1, "column 'delta:last': 1 such columns are those of"),
         ("tree,score:a\na,much\n", 2, "column 'score:a' holds 'much'"),
         ("tree,score:a\na,\n", 2, "column 'score:a' holds ''"),
         ("tree,score:a\na,nan\n", 2, "column 'score:a' holds 'nan'"),
@@ -62,6 +64,9 @@ def test_a_byte_order_mark_and_empty_lines_do_no_harm(tmp_path: Path):
         ('tree,score:a,score:b\n"a,b",1,2\n"b,a",1,2\n', 3, "stands in line 2 already"),
         ("tree,seed,score:a\na,0,1\na,1,1\na,1,1\n", 4, "in line 3 already, with seed 1"),
         ('tree,score:a\n"a,1\n', 2, "unexpected end of data"),
+        ("tree,score:a,delta:01\na,1,1\n", 1, "column 'delta:01': 1 such columns are those of"),
+        ("tree,score:a,delta:1,delta:3\na,1,1,1\n", 1, "column 'delta:3': 2 such columns"),
+        ("tree,score:a,seconds\na,1,0\n", 2, "'seconds' holds '0', and a training takes longer"),
     ],
 )
 def test_what_is_wrong_is_said_with_its_line(tmp_path: Path, text: str, line: int, fault: str):
@@ -99,6 +104,14 @@ def test_rows_stay_with_their_trees_in_a_budget(tmp_path: Path):
 def test_a_budget_that_nothing_keeps_to(tmp_path: Path):
     with pytest.raises(CannotReplay, match="parameters ≤ 9; the least is 10"):
         table_of(FIVE, tmp_path).within({"parameters": 9})
+
+
+def test_budgets_that_each_has_its_trees_and_none_both(tmp_path: Path):
+    two = table_of('tree,score:a,score:b,cost:x,cost:y\na+b,1,2,3,40\n"a,b",1,2,30,4\n', tmp_path)
+    with pytest.raises(CannotReplay, match="keeps to all of x ≤ 10, y ≤ 10"):
+        two.within({"x": 10, "y": 10})
+    with pytest.raises(CannotReplay, match="budget of x is no number"):
+        two.within({"x": float("nan")})
 
 
 def test_a_budget_on_a_cost_that_is_not_there(tmp_path: Path):

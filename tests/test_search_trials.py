@@ -335,6 +335,14 @@ def test_too_many_failures_in_a_row_end_the_search(study: Study):
     assert again.end is End.BUDGET_EXHAUSTED
 
 
+def test_failures_of_trees_that_waited_before_count_as_well():
+    study, first = new_study(), tuple(SPACE)[:10]
+    for _ in range(2):
+        trials = source(study, trials=12, failures=3, first=first)
+        assert len(drive(trials, metric=lambda _: math.nan)) == 3
+        assert trials.end is End.TOO_MANY_FAILURES
+
+
 def test_a_trial_stopped_early_counts_but_is_never_best(stored: Study):
     trials = source(stored, trials=4, rule=halving(first=1, factor=2))
     drive(trials, metric=lambda tree: 5.0 if tree == ALL else 1.0)

@@ -1,9 +1,11 @@
 """Searches of trees with more beside them: choices, candidates, and the trials of a study."""
 
+from collections.abc import Callable
 from random import Random
 from statistics import fmean
 from typing import Any
 
+import numpy as np
 import optuna
 import pytest
 from hypothesis import given
@@ -14,6 +16,7 @@ from optuna.distributions import (
     FloatDistribution,
     IntDistribution,
 )
+from optuna.samplers import BaseSampler
 from optuna.trial import TrialState
 
 from branchsearch.search.candidate import (
@@ -27,13 +30,15 @@ from branchsearch.search.candidate import (
 )
 from branchsearch.search.early_stopping import never
 from branchsearch.search.outcome import Outcome, outcome_of
+from branchsearch.search.problem import Problem
 from branchsearch.search.samplers.random_tree import random_tree
 from branchsearch.search.trials import End, StudyTrials
-from branchsearch.search.tuned import Tuned, as_text, draw, holds, values_of
+from branchsearch.search.tuned import Choices, Tuned, as_text, draw, holds, values_of
+from branchsearch.space.cost import Cost, CostTable
 from branchsearch.space.extremes import extremes
 from branchsearch.space.space import Space
 from branchsearch.tree import Tree
-from tests.samplers import costs_of, problem_of, tuned_in
+from tests.samplers import SAMPLERS, costs_of, problem_of, tuned_in
 
 SPACE = Space.of("abc", 2)
 PROBLEM = problem_of(SPACE, tuned_in(SPACE), parameters=120)
@@ -44,6 +49,7 @@ DISTRIBUTIONS = [
     IntDistribution(1, 100, log=True),
     FloatDistribution(0.5, 2.0),
     FloatDistribution(0.0, 1.0, step=0.25),
+    FloatDistribution(0.001, 0.01, step=0.001),
     FloatDistribution(1e-4, 1e-1, log=True),
     FloatDistribution(3.0, 3.0),
 ]
@@ -79,6 +85,15 @@ def test_own_values_are_checked():
         Tuned(range_, (("rate", 2.0),), lambda _: costs_of(SPACE))
     with pytest.raises(ValueError, match="own values"):
         Tuned(range_, (), lambda _: costs_of(SPACE))
+
+
+@pytest.mark.parametrize("own", [0.3, 0.1 + 0.2])
+def test_steps_of_a_range_are_decimals_whatever_rounding_adds(own: float):
+    range_ = {"rate": FloatDistribution(0, 1, step=0.1)}
+    tuned = Tuned(range_, (("rate", own),), lambda _: costs_of(SPACE))
+    assert tuned.own == tuned.of({"rate": 3 * 0.1}) == (("rate", 0.3),)
+    expected = [number / 10 for number in range(11)]
+    assert [dict(each)["rate"] for each in tuned.combinations(11) or ()] == expected
 
 
 def test_combinations_are_all_there_are_or_none():
@@ -123,12 +138,17 @@ def test_a_tree_that_waits_without_choices_is_no_candidate_yet():
     assert candidate_of_trial(PROBLEM, study.trials[1]) == own(PROBLEM, tree)
 
 
-def search(study: optuna.Study, trials: int) -> StudyTrials:
+def search(
+    study: optuna.Study,
+    trials: int,
+    problem: Problem = PROBLEM,
+    sampler: Callable[[int], BaseSampler] | None = None,
+) -> StudyTrials:
     return StudyTrials(
         study,
-        PROBLEM,
+        problem,
         objectives=["delta"],
-        sampler=random_tree(PROBLEM),
+        sampler=sampler or random_tree(problem),
         rule=never,
         training=lambda candidate: candidate,
         gains=lambda metrics: metrics,
@@ -185,6 +205,26 @@ def test_over_the_budget_with_the_chosen_width_is_never_trained():
     trained = run(search(study, 3))
     assert wide not in trained
     assert outcome_of(study.trials[0]) is Outcome.OVER_BUDGET
+
+
+@pytest.mark.parametrize("name", ["random_tree", "tpe", "nsga2", "ranked", "tree_gp"])
+def test_the_space_is_exhausted_when_the_few_choices_that_fit_are(name: str):
+    # of 40 widths two fit the budget, the second with one tree alone
+    widths = {"width": IntDistribution(1, 40)}
+
+    def costs(choices: Choices) -> CostTable:
+        part = Cost(10 * dict(choices)["width"], 1)
+        return CostTable((part, part), dict.fromkeys(SPACE.tasks, Cost(0, 0)))
+
+    tuned = Tuned(widths, (("width", 1),), costs)
+    affinity = np.zeros((2, 3, 3))
+    problem = Problem(SPACE, costs((("width", 1),)), {"parameters": 40}, affinity, tuned)
+    allowed = sum(problem.allowed_with(each).count() for each in tuned.combinations(40) or ())
+    sampler = SAMPLERS[name](problem)
+    trials = search(optuna.create_study(direction="maximize"), 100, problem, sampler)
+    trained = run(trials)
+    assert (trials.end, len(trained)) == (End.SPACE_EXHAUSTED, allowed)
+    assert len(set(trained)) == allowed == 9
 
 
 def test_a_killed_trial_comes_again_with_its_choices():

@@ -8,8 +8,12 @@ import typer
 from branchsearch.cli.options import Output, OutputOption
 
 if TYPE_CHECKING:
-    import numpy as np
+    from collections.abc import Callable
 
+    import numpy as np
+    from optuna.samplers import BaseSampler
+
+    from branchsearch.search.problem import Problem
     from branchsearch.search.replay.replay import Replayed
     from branchsearch.search.replay.simulate import Trainings
     from branchsearch.search.replay.table import Table
@@ -40,7 +44,6 @@ def replay(
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Replay searches on a table of trained trees; say how far each stays behind the best tree."""
-    from branchsearch.catalog import check, find
     from branchsearch.cli.output import show
     from branchsearch.cli.progress import note
     from branchsearch.search.replay.affinities import read_affinity
@@ -48,9 +51,7 @@ def replay(
     from branchsearch.search.replay.table import read_table
     from branchsearch.search.replay.tabled import problem_of
 
-    for name in sampler:
-        if name != RANDOM_TREE:
-            check("sampler", name)
+    _check_names(sampler)
     bounds = _bounds(budget or [])
     within = read_table(table).within(bounds)
     known = read_affinity(affinity, within) if affinity else None
@@ -63,11 +64,11 @@ def replay(
         cost=next(iter([*bounds, *within.costs]), None),
         seed=seed,
     )
+    made = _samplers([name for name in sampler if name != RANDOM_TREE], replaying.problem)
     replayed: dict[str, Replayed] = {}
-    for name in dict.fromkeys(sampler):
-        if name != RANDOM_TREE:
-            note(f"{name} ...")
-            replayed[name] = replaying.of_sampler(find("sampler", name)(replaying.problem))
+    for name, make in made.items():
+        note(f"{name} ...")
+        replayed[name] = replaying.of_sampler(make)
     replayed |= {RANDOM_TREE: replaying.of_random_tree(), **replaying.of_rules()}
     if output is Output.JSON:
         show(_facts(replayed, seed), output)
@@ -104,20 +105,17 @@ def simulate(
     """Simulate searches with many workers; say how good the best tree is after how long."""
     import time
 
-    from branchsearch.catalog import check, find
     from branchsearch.cli.output import show
     from branchsearch.cli.progress import note
     from branchsearch.search.replay.simulate import simulate
 
-    for name in sampler:
-        check("sampler", name)
+    _check_names(sampler)
     trainings = _trainings(table, synthetic, seconds, seed)
     rows = []
-    for name in dict.fromkeys(sampler):
+    for name, make in _samplers(sampler, trainings.problem).items():
         note(f"{name} ...")
         began = time.perf_counter()
-        made = find("sampler", name)(trainings.problem)
-        found = simulate(trainings, made, trials=trials, workers=workers, seed=seed)
+        found = simulate(trainings, make, trials=trials, workers=workers, seed=seed)
         rows.append(
             {
                 "sampler": name,
@@ -151,7 +149,33 @@ def _trainings(table: Path | None, synthetic: str, seconds: float | None, seed: 
         raise typer.BadParameter(
             f"{synthetic!r} is no size; write TASKSxSTAGES, as in 8x5", param_hint="--synthetic"
         )
-    return plant(int(tasks), int(stages), seed=seed, seconds=60.0 if seconds is None else seconds)
+    try:
+        return plant(
+            int(tasks), int(stages), seed=seed, seconds=60.0 if seconds is None else seconds
+        )
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--synthetic") from None
+
+
+def _check_names(samplers: list[str]) -> None:
+    from branchsearch.catalog import check
+
+    for name in samplers:
+        check("sampler", name)
+
+
+def _samplers(names: list[str], problem: "Problem") -> "dict[str, Callable[[int], BaseSampler]]":
+    """What makes each of the samplers; one that cannot be made is told before any is run."""
+    from branchsearch.catalog import find
+
+    made = {}
+    for name in dict.fromkeys(names):
+        try:
+            made[name] = find("sampler", name)(problem)
+            made[name](0)
+        except (ValueError, TypeError) as error:
+            raise typer.BadParameter(f"{name}: {error}", param_hint="--sampler") from None
+    return made
 
 
 def _bounds(texts: list[str]) -> dict[str, float]:

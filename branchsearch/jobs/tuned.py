@@ -20,7 +20,7 @@ from optuna.distributions import (
 from pydantic import ValidationError
 
 from branchsearch.jobs.spec import JobSpec, TunedSpec
-from branchsearch.search.tuned import Choices, holds
+from branchsearch.search.tuned import Choices, holds, values_of
 
 #: Paths that begin so change what a tree costs.
 BACKBONE = "space.backbone"
@@ -194,7 +194,15 @@ def _ends(section: TunedSpec, one: Choosing) -> list[tuple[tuple[str | int, ...]
     """Where values stand that are tried out, and the parameters that stand for them."""
     if isinstance(one.distribution, CategoricalDistribution):
         return [(("choices", n), text) for n, text in enumerate(one.distribution.choices)]
-    return [(("low",), section.low), (("high",), section.high)]
+    low, high = section.low, section.high
+    assert low is not None
+    assert high is not None
+    ends: list[tuple[tuple[str | int, ...], Any]] = [(("low",), low), (("high",), high)]
+    if isinstance(one.distribution, FloatDistribution):
+        # one between them, too: whole numbers at the ends say nothing of that
+        values = values_of(one.distribution) or [low, low + 0.38 * (high - low)]
+        ends.append(((), values[:2][-1]))
+    return ends
 
 
 def _component(value: Any) -> Any:  # noqa: ANN401  # any YAML value

@@ -15,7 +15,7 @@ from branchsearch.space.space import EmptySpace
 from branchsearch.tree import Tree
 
 #: So many choices that leave no tree within the budget, and that is given up.
-_PATIENCE = 20
+_PATIENCE = 200
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,7 +37,7 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
 from branchsearch.search.account import Account, Unaccounted
-from branchsearch.search.failure import Failure, failure_of
+from branchsearch.search.failure import DIED, Failure, failure_of
 from branchsearch.search.source import Listed, Source, TrainingFailed, Work
 
 #: Runs one training and yields its reports; picklable by name.
@@ -52,7 +52,7 @@ _WATCH_EVERY = 5.0
 #: Seconds that a training which takes too long gets to say where it stands.
 _LAST_WORDS = 1.0
 
-_KILLED = {"failed": "its process died, also when it ran again", "outcome": Failure.KILLED}
+_KILLED = {"failed": DIED, "outcome": Failure.KILLED}
 
 #: Stands for a failure in the report of a process that does not see the driver's files.
 _NOT_SHARED = "not_shared"

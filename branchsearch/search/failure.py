@@ -17,6 +17,9 @@ class Failure(StrEnum):
     KILLED = "killed"  # its process died, for whatever reason
 
 
+#: What is said of a training that is not tried again after ``Failure.KILLED``.
+DIED = "its process died, and it has run as often as it may"
+
 #: What allocators say that raise a plain RuntimeError: torch's on a CPU, cuBLAS, CUDA itself.
 _MEMORY_WORDS = (
     "can't allocate memory",

@@ -23,6 +23,7 @@ from branchsearch.search.candidate import (
     ranges,
 )
 from branchsearch.search.early_stopping import Rule
+from branchsearch.search.failure import DIED
 from branchsearch.search.outcome import OUTCOME, Outcome, outcome_of
 from branchsearch.search.problem import Problem
 from branchsearch.search.samplers.fresh import FreshSampler, SpaceExhausted
@@ -104,7 +105,9 @@ class StudyTrials:
         self._curves: dict[str, list[float]] = {}
         self._by_task: dict[str, dict[str, list[float]]] = {}
         self._exhausted = False
-        self._earlier = len(study.get_trials(deepcopy=False))
+        self._ended_before = {
+            trial.number for trial in study.get_trials(deepcopy=False) if trial.state.is_finished()
+        }
         self._reconcile()
         self._enqueue(first)
 
@@ -180,7 +183,7 @@ class StudyTrials:
     def close(self, key: str) -> None:
         """A trial whose process died more often than it may."""
         if key in self._live:
-            self._tell(key, Outcome.FAILED, reason="its process died, also when it ran again")
+            self._tell(key, Outcome.FAILED, reason=DIED)
 
     def _reconcile(self) -> None:
         for trial in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
@@ -272,7 +275,8 @@ class StudyTrials:
 
     def _too_many_failures(self) -> bool:
         """Whether this start has seen so many in a row, not counting what was set aside."""
-        now = map(outcome_of, self._study.get_trials(deepcopy=False)[self._earlier :])
+        trials = self._study.get_trials(deepcopy=False)
+        now = [outcome_of(trial) for trial in trials if trial.number not in self._ended_before]
         ended = [outcome for outcome in now if outcome.counts or outcome.failed]
         return len(ended) >= self._failures and not any(o.counts for o in ended[-self._failures :])
 

@@ -6,6 +6,7 @@ Each choice is one parameter of the Optuna study, next to those that name the tr
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from itertools import product
 from random import Random
 from typing import Any, TypeAlias
@@ -45,13 +46,15 @@ class Tuned:
             raise ValueError(f"own values of {dict(self.own)}, ranges of {sorted(self.ranges)}")
         if not all(holds(self.ranges[name], value) for name, value in self.own):
             raise ValueError(f"out of range: {dict(self.own)}")
+        on_grid = tuple((name, _on_grid(self.ranges[name], value)) for name, value in self.own)
+        object.__setattr__(self, "own", on_grid)  # frozen once it is whole
 
     def of(self, params: Mapping[str, Any]) -> Choices | None:
         """What parameters choose; None where one lacks or is out of range."""
         names = sorted(self.ranges)
         if not all(name in params and holds(self.ranges[name], params[name]) for name in names):
             return None
-        return tuple((name, params[name]) for name in names)
+        return tuple((name, _on_grid(self.ranges[name], params[name])) for name in names)
 
     def drawn(self, random: Random) -> Choices:
         """Every choice at random: each value of a range is as likely, by its logarithm if so."""
@@ -99,8 +102,22 @@ def values_of(distribution: BaseDistribution) -> Sequence[Any] | None:
     assert isinstance(distribution, FloatDistribution)
     if distribution.step is not None:
         steps = round((distribution.high - distribution.low) / distribution.step)
-        return [distribution.low + distribution.step * step for step in range(steps + 1)]
+        return [_step(distribution, step) for step in range(steps + 1)]
     return [distribution.low] if distribution.low == distribution.high else None
+
+
+def _on_grid(distribution: BaseDistribution, value: Any) -> Any:  # noqa: ANN401
+    """A value in its one form: of a range with steps, without what rounding has added."""
+    if not isinstance(distribution, FloatDistribution) or distribution.step is None:
+        return value
+    return _step(distribution, round((value - distribution.low) / distribution.step))
+
+
+def _step(distribution: FloatDistribution, number: int) -> float:
+    """A value of a range with steps, in decimals: 3 of 0.1 are 0.3, and not a little more."""
+    assert distribution.step is not None
+    exact = Decimal(str(distribution.low)) + number * Decimal(str(distribution.step))
+    return min(float(exact), distribution.high)
 
 
 def draw(distribution: BaseDistribution, random: Random) -> Any:  # noqa: ANN401  # any parameter

@@ -82,12 +82,18 @@ class Table:
             if name not in self.costs:
                 there_are = ", ".join(self.costs) or "none"
                 raise CannotReplay(f"the table has no cost {name!r}; there are {there_are}")
-            fits &= self.costs[name] <= most
-            if not fits.any():
+            if math.isnan(most):
+                raise CannotReplay(f"the budget of {name} is no number")
+            here = self.costs[name] <= most
+            if not here.any():
                 least = f"{self.costs[name].min():,g}"
                 raise CannotReplay(
                     f"no tree of the table keeps to {name} ≤ {most:,g}; the least is {least}"
                 )
+            fits &= here
+        if not fits.any():
+            bounds = ", ".join(f"{name} ≤ {most:,g}" for name, most in budget.items())
+            raise CannotReplay(f"no tree of the table keeps to all of {bounds}")
         (kept,) = fits.nonzero()
         return replace(
             self,
@@ -187,9 +193,13 @@ class _Reading:
         if not tasks:
             raise self._fault("there is no column 'score:<task>', as in 'score:depth'")
         epochs = _named(header, _DELTA)
+        all_of_them = [str(epoch) for epoch in range(1, len(epochs) + 1)]
         for epoch in epochs:
-            if not epoch.isdecimal():
-                raise self._fault(f"column '{_DELTA}{epoch}' names no epoch, as in '{_DELTA}1'")
+            if epoch not in all_of_them:
+                raise self._fault(
+                    f"column '{_DELTA}{epoch}': {len(epochs)} such columns are those of the epochs "
+                    f"1 to {len(epochs)}, as in '{_DELTA}1'"
+                )
         return tasks, _named(header, _COST), sorted(map(int, epochs))
 
     def _tree(self, text: str, tasks: Sequence[str], other: Tree | None) -> Tree:
@@ -214,6 +224,8 @@ class _Reading:
             number = math.nan
         if not math.isfinite(number):
             raise self._fault(f"column {column!r} holds {text!r}, which is no finite number")
+        if column == "seconds" and number <= 0:
+            raise self._fault(f"column 'seconds' holds {text!r}, and a training takes longer")
         return number
 
     def _fault(self, text: str) -> InvalidTable:

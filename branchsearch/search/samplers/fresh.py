@@ -38,9 +38,9 @@ class FreshSampler(BaseSampler):
     """Asks another sampler until it names an allowed tree without a trial.
 
     Where more than the tree is tuned, a tree with other choices is another one. After ``PATIENCE``
-    proposals in vain one is drawn uniformly from those that are left. Neither repeats nor trees
-    over the budget reach the study, so whatever learns from it sees trainings only. Keeps nothing
-    of its own.
+    proposals in vain one is drawn from those that are left, uniformly where they can be counted.
+    Neither repeats nor trees over the budget reach the study, so whatever learns from it sees
+    trainings only. Keeps nothing of its own.
 
     Args:
         inner: Proposes.
@@ -127,8 +127,10 @@ class FreshSampler(BaseSampler):
             return self._drawn(known)
         total = sum(space.count() for _, space in counted)
         taken = sum(self._problem.allows(one.tree, one.choices) for one in known)
-        if taken < total / 2:  # half of the draws hit on average, and listing takes longer
-            return self._drawn(known)
+        while taken < total / 2:  # half of the draws hit on average, and listing takes longer
+            candidate = _at(counted, self._random.randrange(total))
+            if candidate not in known:
+                return candidate
         left = [
             candidate
             for choices, space in counted
@@ -153,6 +155,7 @@ class FreshSampler(BaseSampler):
         return counted if combinations is not None else None
 
     def _drawn(self, known: set[Candidate]) -> Candidate:
+        """One of too many to count, and by its choices first."""
         for _ in range(_DRAWN):
             try:
                 candidate = drawn(self._problem, self._random)
@@ -161,3 +164,12 @@ class FreshSampler(BaseSampler):
             if candidate not in known:
                 return candidate
         raise SpaceExhausted(f"{_DRAWN} trees drawn at random all have a trial")
+
+
+def _at(counted: Sequence[tuple[Choices, Space]], rank: int) -> Candidate:
+    """The candidate at a place among all that were counted."""
+    for choices, space in counted:
+        if rank < space.count():
+            return Candidate(space.unrank(rank), choices)
+        rank -= space.count()
+    raise IndexError(rank)

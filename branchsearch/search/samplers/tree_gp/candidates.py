@@ -106,11 +106,10 @@ def with_choices(problem: Problem, starts: Sequence[Candidate], random: Random) 
     assert problem.tuned is not None
     chosen = dict.fromkeys([start.choices for start in starts[: _CHOICES // 3]])
     chosen |= {problem.tuned.own: None}
-    while len(chosen) < _CHOICES:
-        before = len(chosen)
-        chosen |= {problem.tuned.drawn(random): None}
-        if len(chosen) == before:
-            break  # there may be no more
+    chosen |= dict.fromkeys(problem.tuned.combinations(_CHOICES) or ())
+    for _ in range(2 * _CHOICES):  # there may be no more
+        if len(chosen) < _CHOICES:
+            chosen |= {problem.tuned.drawn(random): None}
     found: dict[Candidate, None] = {}
     for choices in chosen:
         allowed = problem.allowed_with(choices)

@@ -14,7 +14,7 @@ from branchsearch.search.tried import finished_candidates, known_candidates
 
 
 class Told(NamedTuple):
-    """Trainings that came to an end or were stopped, in the order of their numbers.
+    """Trainings that came to an end, and then those stopped, each in the order of their numbers.
 
     Attributes:
         candidates: N of them.

@@ -61,7 +61,7 @@ def paths_TND(trees: Sequence[Tree], affinity_STT: np.ndarray, beside_NC: np.nda
         Shape [T, N, D], float64: whether the task shares stage s with other task o, in {0, 1}; then
         how alike those are that it shares with, and then the numbers beside.
     """
-    branches_NST = np.array([tree.branches for tree in trees], np.int8)
+    branches_NST = np.array([tree.branches for tree in trees], np.int16)
     shares_NSTT = branches_NST[..., :, None] == branches_NST[..., None, :]
     tasks = branches_NST.shape[2]
     if tasks == 1:
