@@ -1,7 +1,8 @@
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from copy import deepcopy
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -121,6 +122,72 @@ class Tied(Net):
         return self.two(self.one(self.stem(x)))
 
 
+class Unit(nn.Module):
+    # its addition sees what relu has done in place
+
+    def __init__(self, channels):
+        super().__init__()
+        self.conv = nn.Conv2d(channels, channels, 3, padding=1)
+        self.relu = nn.ReLU(inplace=True)
+
+    def forward(self, x):
+        return self.conv(self.relu(x)) + x
+
+
+class Units(Net):
+    def __init__(self):
+        super().__init__()
+        self.one, self.two = Unit(4), Unit(4)
+
+    def forward(self, x):
+        return self.two(self.one(self.stem[0](x)))
+
+
+class DropsInPlace(Net):
+    def forward(self, x):
+        x = nn.functional.dropout(self.one(self.stem(x)), 0.5, self.training, True)
+        return self.two(x)
+
+
+class Pools(Net):
+    def __init__(self, **arguments):
+        super().__init__()
+        self.two = nn.AvgPool2d(3, 2, 1, **arguments)
+
+    def forward(self, x):
+        return self.two(self.one(self.stem(x)))
+
+
+class TiedNorms(Net):
+    def __init__(self):
+        super().__init__()
+        self.one, self.two = nn.GroupNorm(2, 4), nn.GroupNorm(2, 4)
+        self.two.weight = self.one.weight
+
+    def forward(self, x):
+        return self.two(self.one(self.stem(x)))
+
+
+class Masked(Net):
+    def forward(self, x, mask=None, scale=2.0):
+        x = self.stem(x) * scale
+        return self.two(self.one(x if mask is None else x * mask))
+
+
+class Needs(Net):
+    def forward(self, x, mask):
+        return self.two(self.one(self.stem(x) * mask))
+
+
+class Offset(Net):
+    def __init__(self, offset=1.0):
+        super().__init__()
+        self.register_buffer("offset", torch.tensor([offset]))
+
+    def forward(self, x):
+        return self.two(self.one(self.stem(x) + self.offset))
+
+
 class Rounds(Net):
     def forward(self, x):
         x = self.stem(x)
@@ -194,6 +261,58 @@ def test_a_relu_in_place_does_not_change_what_its_siblings_read():
     assert torch.equal(features, before)
 
 
+@pytest.mark.parametrize("cuts", [["stem_0"], ["one"], ["stem_0", "one"]])
+def test_what_a_relu_in_place_has_changed_is_seen_by_those_behind_it_alone(cuts: list[str]):
+    from own_nets import Units
+
+    backbone = seeded(lambda: fx_module("own_nets:Units", cuts=cuts))
+    whole, images = seeded(Units), torch.rand(2, 3, 16, 16)
+    with torch.no_grad():
+        features = images
+        for module in backbone.modules:
+            before, given = features.clone(), features
+            features = module(given)
+            assert torch.equal(given, before)
+        assert torch.equal(features, whole(images))
+
+
+def test_arguments_that_a_module_does_not_show_are_written():
+    kinds = [{"count_include_pad": False}, {"ceil_mode": True}, {}]
+    images, contents = torch.rand(1, 3, 20, 20), set()
+    for kind in kinds:
+        backbone = fx_module("own_nets:Pools", cuts=["one"], arguments=kind)
+        stage = backbone.modules[1]
+        features = backbone.modules[0](images)
+        assert torch.equal(type(stage)()(features), stage(features))
+        contents.add(backbone.content)
+    assert len(contents) == len(kinds)
+
+
+def test_arguments_beside_the_images_are_at_their_defaults():
+    from own_nets import Masked
+
+    backbone = seeded(lambda: fx_module("own_nets:Masked", cuts=["stem"]))
+    whole, images = seeded(Masked), torch.rand(2, 3, 16, 16)
+    features = images
+    for module in backbone.modules:
+        features = module(features)
+    torch.testing.assert_close(features, whole(images))
+
+
+def test_other_values_give_other_content_and_the_same_the_same():
+    contents = [
+        fx_module("own_nets:Offset", cuts=["stem"], arguments={"offset": offset}).content
+        for offset in (1.0, 1.0, 2.0)
+    ]
+    assert contents[0] == contents[1] != contents[2]
+
+
+def seeded(make: Callable[[], Any]) -> Any:  # noqa: ANN401  # what it makes
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return make()
+
+
 def test_the_source_of_a_stage_stands_alone_and_builds_it_again():
     stages = fx_module("own_nets:Softer", cuts=["stem", "one"]).modules
     found = excerpt(dict.fromkeys(map(type, stages)), {})
@@ -248,6 +367,9 @@ def test_parts_whose_names_would_become_alike_stay_apart():
         ("Scaled", {"cuts": ["stem"]}, "what 'mul_1' does in training and in evaluation differs"),
         ("Noisy", {"cuts": ["stem"]}, "what 'rand_like' does in training and in evaluation"),
         ("InPlace", {"cuts": ["one"]}, "stage 1 changes in place"),
+        ("DropsInPlace", {"cuts": ["one"]}, "stage 1 changes in place"),
+        ("TiedNorms", {"cuts": ["stem"]}, "'one.weight' and 'two.weight' are one weight"),
+        ("Needs", {"cuts": ["stem"]}, "own_nets:Needs takes 'mask' beside the images"),
         ("Strange", {"cuts": ["one"]}, "'part_two' cannot be written down as it shows itself"),
         ("Rounds", {"cuts": ["stem"]}, r"with torch alone: \['math_floor'\]"),
         ("Depends", {"cuts": ["stem"]}, "torch.fx cannot trace fx:own_nets:Depends"),

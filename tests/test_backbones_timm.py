@@ -1,8 +1,11 @@
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import save_file
+from torch import Tensor
 
 from branchsearch import catalog
 from branchsearch.backbones.backbone import Backbone
@@ -81,10 +84,31 @@ def test_positions_of_a_transformer_are_fitted_to_other_images(tmp_path: Path):
 def test_weights_of_another_model_are_refused(tmp_path: Path):
     path = tmp_path / "weights.safetensors"
     save_file(timm.create_model("mobilenetv3_small_050").state_dict(), path)
-    with pytest.raises(ValueError, match=r"weights.safetensors gives no weights of timm:resnet18"):
+    with pytest.raises(
+        ValueError, match=r"weights.safetensors .*timm:resnet18|does not fit: it la"
+    ):
         timm_model("resnet18", weights=str(path))
     with pytest.raises(ValueError, match="no file of weights"):
         timm_model("resnet18", weights=str(tmp_path / "none.pth"))
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda read: read.pop("blocks.0.0.conv_dw.weight"), "it lacks blocks.0.0.conv_dw.weight"),
+        (lambda read: read.update(strange=torch.ones(1)), "it also has strange"),
+        (lambda read: read.update(bn1=read.pop("bn1.weight")), "it lacks bn1.weight; it also has"),
+        (lambda read: read.clear(), "holds no weights by name"),
+    ],
+)
+def test_weights_that_lack_or_are_too_many_are_named(
+    change: Callable[[dict[str, Tensor]], Any], told: str, tmp_path: Path
+):
+    read = timm.create_model("mobilenetv3_small_050").state_dict()
+    change(read)
+    torch.save(read, tmp_path / "weights.pth")
+    with pytest.raises(ValueError, match=told):
+        timm_model("mobilenetv3_small_050", weights=str(tmp_path / "weights.pth"))
 
 
 @pytest.mark.parametrize(
@@ -93,6 +117,12 @@ def test_weights_of_another_model_are_refused(tmp_path: Path):
         ("resnet81", {}, "has no model 'resnet81'; close to it: .*resnet18"),
         ("hf-hub:timm/resnet18", {}, "has no model"),
         ("resnet18", {"arguments": {"checkpoint_path": "x"}}, "may not hold checkpoint_path"),
+        ("twins_svt_small", {}, "says of no module .*; say where by cuts: "),
+        (
+            "vit_tiny_patch16_224",
+            {"arguments": {"img_size": 64, "dynamic_img_size": True}},
+            "may not hold dynamic_img_size",
+        ),
         ("resnet18", {"arguments": {"colour": "red"}}, "does not make resnet18 with .*colour"),
         ("resnet18", {"weights": "x", "pretrained": True}, "not from both"),
         ("resnet18", {"cuts": ["layer5"]}, "cannot be cut behind 'layer5'.* conv1, .*layer3$"),

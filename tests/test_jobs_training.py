@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 
+from branchsearch.jobs import training as training_module
 from branchsearch.jobs.reading import InvalidSpec
 from branchsearch.jobs.training import (
     Training,
@@ -17,6 +18,7 @@ from branchsearch.jobs.training import (
 from branchsearch.jobs.trainings import Trainings
 from branchsearch.train.balancing.torchjd import NeedsTorchjd
 from branchsearch.train.fit import NotFinite
+from branchsearch.train.judging import judge
 from branchsearch.tree import Tree
 from tests.specs import checked
 
@@ -87,6 +89,22 @@ def test_the_test_part_is_read_when_it_is_asked_for(tmp_path: Path):
     *_, last = train(alone.of_confirmation(alone.alone("depth"), seed=1))
     assert last["test"].keys() == {"depth"}
     assert last["test"] != last["metrics"]
+
+
+def test_the_test_part_is_judged_by_as_many_images_as_a_part_of_a_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    at_once = []
+
+    def noted(*given: Any, **more: Any) -> dict[str, float]:  # noqa: ANN401  # as the real one
+        at_once.append(more["at_once"])
+        return judge(*given, **more)
+
+    monkeypatch.setattr(training_module, "judge", noted)
+    given = training(tmp_path)
+    recipe = replace(given.recipe, batch_size=8, accumulate=4)
+    list(train(replace(given, test=True, recipe=recipe)))
+    assert at_once == [2]
 
 
 def test_a_killed_training_goes_on_from_its_last_checkpoint(

@@ -93,6 +93,13 @@ def test_a_path_says_with_whom_a_task_shares_each_stage():
     assert paths[3, 0].tolist() == [0] * 10 + [0.5]
 
 
+def test_more_branches_than_a_byte_counts_are_told_apart():
+    tasks = [f"t{number:03}" for number in range(130)]
+    paths = paths_TND([Tree.share_none(tasks, 1)], np.zeros((1, 130, 130)), np.zeros((1, 0)))
+    assert paths.shape == (130, 1, 130)
+    assert not paths.any()
+
+
 def test_sharing_with_the_like_is_liked():
     alike = np.zeros((3, 4, 4))
     alike[:, 0, 1] = alike[:, 1, 0] = 1.0

@@ -18,6 +18,7 @@ from branchsearch.train.balancing.floors import with_floors
 from branchsearch.train.balancing.gls import gls
 from branchsearch.train.balancing.gradnorm import gradnorm
 from branchsearch.train.balancing.rlw import rlw
+from branchsearch.train.balancing.scalarizers import imtl_l
 from branchsearch.train.balancing.uncertainty import uncertainty
 from tests.trainings import network
 
@@ -164,6 +165,24 @@ def test_a_solved_task_is_left_alone_while_it_stays_solved():
     assert weights_of(balancing, step(0, 1), a=0.4, b=0.4) == {"a": 1, "b": 1}
     assert weights_of(balancing, step(1, 2), a=0.7, b=0.4) == {"a": 0, "b": 1}
     assert weights_of(balancing, step(2, 3), a=0.7, b=0.4) == {"a": 1, "b": 1}
+
+
+def test_the_loss_of_a_step_in_parts_is_their_mean():
+    balancing = with_floors(fixed({"a": 1.0, "b": 1.0}), {"a": 0.5, "b": 0.5}, ["a", "b"])
+    for a, b in [(0.9, 0.8), (0.0, 0.4)]:  # in the second part nobody knows a
+        weights_of(balancing, step(0, 1), a=a, b=b)
+    assert weights_of(balancing, step(1, 2), a=0.9, b=0.9) == {"a": 0, "b": 1}
+
+
+def test_imtl_l_learns_nothing_of_a_task_without_labels():
+    balancing = imtl_l({"a": 1.0, "b": 1.0})
+    (scale,) = balancing.parameters()
+    with torch.no_grad():
+        scale.copy_(torch.tensor([0.3, -0.7]))
+    assert weights_of(balancing, step(0), a=0.0, b=0.4)["a"] == 0
+    assert scale.grad is not None
+    assert scale.grad[0] == pytest.approx(0, abs=1e-6)
+    assert abs(scale.grad[1]) > 0.1
 
 
 def test_a_floor_of_no_task_is_refused():

@@ -11,7 +11,9 @@ The name says what code to import, so a specification from elsewhere may not hol
 import re
 from collections.abc import Container, Mapping, Sequence
 from copy import deepcopy
+from hashlib import sha256
 from importlib import import_module
+from inspect import signature
 from itertools import chain, count, pairwise
 from typing import Any
 
@@ -70,7 +72,29 @@ def fx_module(
     # what a class is called says what its source is
     code = " ".join(type(stage).__module__ for stage in modules)
     stages = _declared(modules, whole, (int(size[0]), int(size[1])))
-    return Backbone(tuple(stages), f"{code} {content_of(weights)}".strip())
+    content = [code, content_of(weights), _values(module, dict(arguments or {}))]
+    return Backbone(tuple(stages), " ".join(filter(None, content)))
+
+
+def _values(target: str, arguments: Mapping[str, Any]) -> str:
+    """A hash of the weights and buffers that a factory gives, drawn with the same seed.
+
+    So it changes when the factory begins with other values, or with another file of its own. Empty
+    where they differ each time.
+    """
+    first, second = (_hash_of_seeded(target, arguments) for _ in range(2))
+    return f"values {first[:16]}" if first == second else ""
+
+
+def _hash_of_seeded(target: str, arguments: Mapping[str, Any]) -> str:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        state = _made(target, arguments).state_dict()
+    told = sha256()
+    for name, value in state.items():
+        told.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+        told.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return told.hexdigest()
 
 
 def _made(target: str, arguments: Mapping[str, Any]) -> nn.Module:
@@ -105,8 +129,13 @@ def _graph(
 
 
 def _traced(whole: nn.Module, target: str) -> fx.Graph:
+    _, *others = signature(whole.forward).parameters.values()
+    for one in others:
+        if one.default is one.empty and one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD):
+            raise NotCuttable(f"fx:{target} takes {one.name!r} beside the images")
+    defaults = {one.name: one.default for one in others if one.default is not one.empty}
     try:
-        return fx.Tracer().trace(whole)
+        return fx.Tracer().trace(whole, concrete_args=defaults or None)
     except (TypeError, ValueError, NameError, RuntimeError) as error:
         raise NotCuttable(f"torch.fx cannot trace fx:{target}: {error}") from error
 
@@ -169,7 +198,7 @@ def _check_cuts(graph: fx.Graph, ends: Sequence[fx.Node]) -> None:
 
 
 def _check_weights(whole: nn.Module, graph: fx.Graph, ends: Sequence[fx.Node]) -> None:
-    """See that no two stages hold the same weight, be it under two names: each gets its own."""
+    """See that no two stages hold the same weight, since each gets its own; and no two names."""
     order = {node: place for place, node in enumerate(graph.nodes)}
     held: dict[int, tuple[int, str]] = {}
     for node in graph.nodes:
@@ -180,9 +209,11 @@ def _check_weights(whole: nn.Module, graph: fx.Graph, ends: Sequence[fx.Node]) -
             stage = sum(order[cut] < order[user] for cut in ends[:-1])
             for name, weight in weights.items():
                 first, known_as = held.setdefault(id(weight), (stage, name))
+                names = " and ".join(dict.fromkeys(map(repr, (known_as, name))))
                 if first != stage:
-                    names = " and ".join(dict.fromkeys(map(repr, (known_as, name))))
                     raise NotCuttable(f"two stages use the weights of {names}")
+                if known_as != name:
+                    raise NotCuttable(f"{names} are one weight, and files hold each by one name")
 
 
 def _weights(found: nn.Module | Tensor, name: str) -> dict[str, Tensor]:
@@ -200,6 +231,11 @@ def _stage(
     held: dict[str, Any] = {}
     keys: dict[Any, str] = {}
     needed = _needed(until, after)
+    # other copies of this stage read the same features, so they must stay
+    changes = _in_place(whole, [node for node in after.users if node in needed])
+    if changes is not None and not _is_alone(changes, after, graph):
+        copies[after] = part.call_method("clone", (copies[after],))
+        changes = None
     for node in graph.nodes:
         if node in needed:
             copies[node] = part.node_copy(node, copies.__getitem__)
@@ -207,11 +243,25 @@ def _stage(
                 key = keys.setdefault(node.target, _free_key(node.target, held))
                 held[key] = found = attribute(whole, node.target)
                 copies[node].target = key
-                # other copies of this stage read the same features, so they must stay
-                if after in node.all_input_nodes and hasattr(found, "inplace"):
+                if node is changes:
                     found.inplace = False
     part.output(copies[until])
     return stage_of(name, part, held, source=source)
+
+
+def _in_place(whole: nn.Module, nodes: Sequence[fx.Node]) -> fx.Node | None:
+    """The first of some nodes that is a module which changes what it is given, if any is."""
+    modules = (node for node in nodes if node.op == "call_module")
+    return next(
+        (node for node in modules if getattr(attribute(whole, str(node.target)), "inplace", False)),
+        None,
+    )
+
+
+def _is_alone(node: fx.Node, after: fx.Node, graph: fx.Graph) -> bool:
+    """Whether nothing sees if a node changes what it is given: no other reader, nor other call."""
+    calls = [one for one in graph.nodes if one.op == "call_module" and one.target == node.target]
+    return len(calls) == 1 == len(after.users)
 
 
 def _free_key(target: str, held: Container[str]) -> str:
@@ -236,12 +286,15 @@ def _declared(modules: Sequence[nn.Module], whole: nn.Module, size: tuple[int, i
     features = torch.empty(1, 3, *size, device="meta")
     stages = []
     for number, module in enumerate(modules):
-        before, ghost = features._version, deepcopy(module).to("meta").eval()
-        given = features
-        with torch.no_grad():
-            features = ghost(given)
-        if given._version != before:
-            raise NotCuttable(f"stage {number} changes in place what it is given")
+        ghost, given = deepcopy(module).to("meta"), features
+        for training in (True, False):  # where it drops out at random, it may do so in place
+            # two images: batch norm takes no single number
+            shown = given.expand(2, *given.shape[1:]).clone()
+            before = shown._version
+            with torch.no_grad():
+                features = ghost.train(training)(shown)[:1]
+            if shown._version != before:
+                raise NotCuttable(f"stage {number} changes in place what it is given")
         form = Form.of(features.shape, whole, size, last=False)
         stages.append(Stage(module, form.channels, form.stride, form.kind))
     return stages

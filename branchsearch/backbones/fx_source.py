@@ -9,6 +9,7 @@ import re
 import sys
 from collections.abc import Mapping
 from hashlib import sha256
+from inspect import signature
 from types import ModuleType
 from typing import Any
 
@@ -57,11 +58,21 @@ def _built(key: str, value: Any) -> str:  # noqa: ANN401  # a module, a weight o
         written = f"nn.{value!r}"
         try:
             again = eval(written, {"nn": nn})
+            if more := _not_shown(value, again):
+                written = f"{written.removesuffix(')')}{more})"
+                again = eval(written, {"nn": nn})
         except (SyntaxError, AttributeError, NameError, TypeError) as error:
             raise NotCuttable(
                 f"{key!r} cannot be written down as it shows itself: {value!r}"
             ) from error
-        if type(again) is not type(value) or _shapes(again) != _shapes(value):
+        if (
+            type(again) is not type(value)
+            or _shapes(again) != _shapes(value)
+            or any(
+                _plain(one) != _plain(two)
+                for one, two in zip(again.modules(), value.modules(), strict=True)
+            )
+        ):
             raise NotCuttable(f"{key!r} does not show how it was made: {value!r}")
         return f"self.{key} = {written}"
     kind = "" if value.dtype == torch.float32 else f", dtype={value.dtype}"
@@ -85,6 +96,27 @@ def _folded(line: str) -> str:
         inner = "\n".join(f"{indent}    {argument}," for argument in each)
     begin = f"{indent}{ast.unparse(statement.targets[0])} = {ast.unparse(call.func)}("
     return f"{begin}\n{inner}\n{indent})"
+
+
+def _not_shown(value: nn.Module, again: nn.Module) -> str:
+    """Arguments that a module of torch's does not show, as they are written behind the others."""
+    takes, now = signature(type(value)).parameters, _plain(again)
+    return "".join(
+        f", {name}={one!r}"
+        for name, one in _plain(value).items()
+        if name in takes and now.get(name) != one
+    )
+
+
+def _plain(module: nn.Module) -> dict[str, Any]:
+    """What a module was made with, as far as its attributes say."""
+    return {
+        name: value
+        for name, value in vars(module).items()
+        if name != "training"
+        and not name.startswith("_")
+        and isinstance(value, bool | int | float | str | tuple | None)
+    }
 
 
 def _shapes(module: nn.Module) -> dict[str, torch.Size]:

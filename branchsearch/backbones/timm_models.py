@@ -6,7 +6,8 @@ resolution; where the resolution is the same all along, as in a vision transform
 quarter of the blocks.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import replace
 from difflib import get_close_matches
@@ -21,14 +22,17 @@ from branchsearch.backbones.backbone import Backbone, Stage
 from branchsearch.backbones.chain import Call, NotCuttable, calls, every, row
 from branchsearch.backbones.form import Form
 from branchsearch.backbones.operators import declare_missing
-from branchsearch.backbones.weights import content_of, read_weights
+from branchsearch.backbones.weights import check_names, content_of, read_weights
 
 #: Arguments of ``timm.create_model`` that a spec may not give: it has its own words for weights,
-#: the image has 3 channels, and there is neither pooling nor classifier.
+#: the image has 3 channels, there is neither pooling nor classifier, and tokens become a map of one
+#: size.
 _NOT_GIVEN = frozenset(
     {
         "cache_dir",
         "checkpoint_path",
+        "dynamic_img_pad",
+        "dynamic_img_size",
         "features_only",
         "global_pool",
         "in_chans",
@@ -103,18 +107,44 @@ def _created(
         raise ValueError(f"timm {timm.__version__} has no model {model!r}{meant}")
     fetched: dict[str, Any] = {"pretrained": pretrained}
     if weights is not None:
-        overlay = {"state_dict": read_weights(weights)}
-        fetched = {"pretrained": True, "pretrained_cfg_overlay": overlay}
+        read = read_weights(weights)
+        if not read:  # timm would look for others
+            raise ValueError(f"{weights} holds no weights by name")
+        fetched = {"pretrained": True, "pretrained_cfg_overlay": {"state_dict": read}}
     source = weights or "what timm fetched"
     try:
-        created: nn.Module = timm.create_model(model, **arguments, **fetched)
+        with _loading() as loaded:
+            created: nn.Module = timm.create_model(model, **arguments, **fetched)
     except TypeError as error:
         raise ValueError(f"timm does not make {model} with {dict(arguments)}: {error}") from error
     except (OSError, RuntimeError, KeyError) as error:
         if weights is None and not pretrained:
             raise
         raise ValueError(f"{source} gives no weights of timm:{model}: {error}") from error
+    if weights is not None:
+        lacks, strange = loaded[-1] if loaded else ([], sorted(read))
+        check_names(created.state_dict(), lacks, strange, source=weights)
     return created
+
+
+@contextmanager
+def _loading() -> Iterator[list[Any]]:
+    """Note which names lack and which are strange whenever weights are loaded.
+
+    timm turns a file's names into the model's, and says nothing of those that do not fit where it
+    is asked for a model without a classifier.
+    """
+    load, noted = nn.Module.load_state_dict, []
+
+    def loading(self: nn.Module, *given: Any, **more: Any) -> Any:  # noqa: ANN401  # as torch's
+        noted.append(load(self, *given, **more))
+        return noted[-1]
+
+    nn.Module.load_state_dict = loading  # type: ignore[method-assign]
+    try:
+        yield noted
+    finally:
+        nn.Module.load_state_dict = load  # type: ignore[method-assign]
 
 
 def _cut(
@@ -175,6 +205,11 @@ def _default_cuts(whole: nn.Module, outer: Call) -> list[str]:
     by_stride = {feature["reduction"]: feature["module"] for feature in ends}
     if len(by_stride) > 1:
         return list(by_stride.values())[:-1]
+    if not ends:
+        raise NotCuttable(
+            "timm says of no module that is called here that a resolution ends with it; "
+            f"say where by cuts: {', '.join(call.name for call in outer.inner)}"
+        )
     quarters = [round(len(ends) * quarter / 4) for quarter in (1, 2, 3)]
     return list(dict.fromkeys(ends[quarter - 1]["module"] for quarter in quarters if quarter))
 

@@ -71,21 +71,41 @@ def load_weights(
     """
     needed = module.state_dict()
     given = {name: value for name, value in weights.items() if not name.startswith(tuple(unused))}
+    other_shapes = (
+        f"{name} ({list(given[name].shape)}, not {list(needed[name].shape)})"
+        for name in needed.keys() & given.keys()
+        if given[name].shape != needed[name].shape
+    )
+    check_names(
+        needed,
+        needed.keys() - given.keys(),
+        given.keys() - needed.keys(),
+        other_shapes,
+        source=source,
+    )
+    module.load_state_dict(given, strict=False)  # but for batch counters it was just compared
+
+
+def check_names(
+    needed: Iterable[str],
+    lacks: Iterable[str],
+    strange: Iterable[str],
+    other_shapes: Iterable[str] = (),
+    *,
+    source: str,
+) -> None:
+    """Refuse weights whose names do not fit; an old file without counters of batches does.
+
+    Raises:
+        ValueError: With the names.
+    """
     faults = [
-        _some("lacks", needed.keys() - given.keys() - _counters(needed)),
-        _some("also has", given.keys() - needed.keys()),
-        _some(
-            "has another shape of",
-            (
-                f"{name} ({list(given[name].shape)}, not {list(needed[name].shape)})"
-                for name in needed.keys() & given.keys()
-                if given[name].shape != needed[name].shape
-            ),
-        ),
+        _some("lacks", set(lacks) - _counters(needed)),
+        _some("also has", strange),
+        _some("has another shape of", other_shapes),
     ]
     if any(faults):
         raise ValueError(f"{source} does not fit: it {'; it '.join(filter(None, faults))}")
-    module.load_state_dict(given, strict=False)  # but for batch counters it was just compared
 
 
 def _counters(names: Iterable[str]) -> set[str]:

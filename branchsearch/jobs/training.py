@@ -32,7 +32,7 @@ from branchsearch.train.balancing.balancing import Balancing
 from branchsearch.train.checkpoint import Checkpoints
 from branchsearch.train.fit import Epoch, NotFinite, fit
 from branchsearch.train.inheritance import Inherit, inherit
-from branchsearch.train.judging import Load, judge
+from branchsearch.train.judging import Load, images_at_once, judge
 from branchsearch.train.processes import ALONE, Processes
 from branchsearch.train.recipe import Recipe
 from branchsearch.train.together import train_together
@@ -310,6 +310,7 @@ def train_share(
                     load=batches,
                     metrics=metrics,
                     device=device,
+                    at_once=images_at_once(training.recipe, processes),
                 )
                 if training.test
                 else None

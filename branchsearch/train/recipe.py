@@ -15,7 +15,7 @@ class Optimizer(StrEnum):
 
 
 class Schedule(StrEnum):
-    """How the learning rate falls after warm-up, to 0 at the last step unless constant."""
+    """How the learning rate falls after warm-up, to 0 behind the last step unless constant."""
 
     COSINE = "cosine"
     POLY = "poly"

@@ -63,6 +63,16 @@ def gradients(
 
 
 @pytest.mark.parametrize("name", BALANCINGS)
+def test_with_floors_a_step_in_parts_is_as_it_was_until_a_task_is_solved(name: str):
+    recipe = replace(RECIPE, accumulate=2, epochs=1)
+    one, other = network(), network()
+    weights = {"a": 1.0, "b": 2.0}
+    list(epochs(one, recipe, balancing=make(name, weights)))
+    list(epochs(other, replace(recipe, floors={"a": 1e-9}), balancing=make(name, weights)))
+    assert same_weights(one, other)
+
+
+@pytest.mark.parametrize("name", BALANCINGS)
 @pytest.mark.parametrize("tree", TREES)
 def test_losses_and_gradients_are_finite_and_every_weight_is_trained(name: str, tree: str):
     trained, balancing = of_tree(tree), make(name)

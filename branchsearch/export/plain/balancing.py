@@ -223,7 +223,7 @@ class Scalarized(nn.Module):
     Args:
         weights: One positive factor per task.
         scalarizer: Of torchjd.
-        whole: Whether it takes the losses of tasks without labels, too.
+        whole: Whether it has a scale for every task, and takes all losses.
     """
 
     weights: Tensor
@@ -239,8 +239,14 @@ class Scalarized(nn.Module):
         there = losses.detach() != 0
         if not there.any():
             return values.sum()
-        total: Tensor = self.scalarizer(values if self.whole else values[there])
-        return total
+        if not self.whole:
+            some: Tensor = self.scalarizer(values[there])
+            return some
+        # where nothing is known of a task, what its scale stays at: e^s L - s is lowest there
+        (scale,) = self.scalarizer.parameters()
+        rests = (-scale.detach()).exp()
+        every: Tensor = self.scalarizer(torch.where(there, values, rests))
+        return every
 
 
 class Aggregated(nn.Module):

@@ -14,10 +14,7 @@ from branchsearch.train.balancing.torchjd import import_torchjd
 
 
 def imtl_l(weights: Mapping[str, float]) -> nn.Module:
-    """Impartial learning by losses (IMTL-L): a learnt scale per task keeps all losses alike.
-
-    A task that lacks in some share of the batches is scaled up by what it lacks.
-    """
+    """Impartial learning by losses (IMTL-L): a learnt scale per task keeps all losses alike."""
     return _Scalarized(weights, import_torchjd("scalarization").IMTLL(len(weights)), whole=True)
 
 
@@ -43,5 +40,11 @@ class _Scalarized(nn.Module):
         there = labelled(values)
         if not there.any():
             return values.sum()
-        scalar: Tensor = self.scalarizer(values if self._whole else values[there])
-        return scalar
+        if not self._whole:
+            some: Tensor = self.scalarizer(values[there])
+            return some
+        # where nothing is known of a task, what its scale stays at: e^s L - s is lowest there
+        (scale,) = self.scalarizer.parameters()
+        rests = (-scale.detach()).exp()
+        every: Tensor = self.scalarizer(torch.where(there, values, rests))
+        return every
