@@ -40,6 +40,9 @@ KINDS: dict[str, Callable[[Tensor], Tensor]] = {
     "a contrast per image": lambda rows: rows.abs() * features(2, 60, 1).abs() + 0.1,
     "a mean per feature": lambda rows: rows + 200 * features(2, 1, 9000),
     "alike images": lambda rows: rows + 30 * features(2, 1, 9000),
+    "dark images": lambda rows: (
+        torch.linspace(0.01, 1, 60)[:, None].sqrt() * 30 * features(2, 1, 9000).abs() + rows
+    ),
 }
 
 
