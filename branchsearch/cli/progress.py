@@ -1,7 +1,4 @@
-"""A running job on standard error: a bar on a terminal, on anything else lines that stay.
-
-On these there is one for each step, and one for each training that has ended.
-"""
+"""A running job on a terminal's standard error; on anything else one line a step."""
 
 import time
 from collections.abc import Mapping
@@ -11,8 +8,7 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
-from branchsearch.jobs.progress import STEPS, Ended, Standing
-from branchsearch.report.words import outcome
+from branchsearch.jobs.progress import STEPS, Standing
 
 
 def note(text: str) -> None:
@@ -33,7 +29,6 @@ class Shown:
     def __init__(self, expected: Mapping[str, float], console: Console) -> None:
         self._left = _TimeLeft(expected)
         self._console = console
-        self._stood: Standing | None = None  # in this step
         self._bar = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}"),
@@ -60,7 +55,6 @@ class Shown:
 
     def enter(self, step: str) -> None:
         """Show that a step begins."""
-        self._stood = None
         self._left.enter(step)
         if self._row is not None:
             self._bar.remove_task(self._row)
@@ -83,20 +77,6 @@ class Shown:
             self._bar.update(
                 self._row, total=standing.total, completed=ended, standing=" · ".join(parts)
             )
-        if not self._console.is_terminal and self._has_changed(standing):
-            latest = standing.latest
-            of_trial = [] if latest is None else [_said(latest)]
-            self._console.out(" · ".join([*of_trial, *parts]), highlight=False)
-        self._stood = standing
-
-    def _has_changed(self, standing: Standing) -> bool:
-        """Whether a training has ended since the step was looked at before."""
-        before = self._stood
-        return before is not None and (before.done, before.stopped, before.failed) != (
-            standing.done,
-            standing.stopped,
-            standing.failed,
-        )
 
 
 def say_step(step: str, console: Console) -> None:
@@ -107,11 +87,6 @@ def say_step(step: str, console: Console) -> None:
 
 def _number(step: str) -> str:
     return f"{STEPS.index(step) + 1}/{len(STEPS)}"
-
-
-def _said(trial: Ended) -> str:
-    delta = "" if trial.delta is None else f", Δ {trial.delta:+.2f} %"
-    return f"trial {trial.number} {outcome(trial.outcome)}{delta}"
 
 
 class _TimeLeft:

@@ -8,21 +8,6 @@ STEPS = ("plan", "baselines", "affinity", "search", "confirm", "export", "report
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
-    """A trial that was trained to its end, stopped, or has failed.
-
-    Attributes:
-        number: In the study.
-        outcome: A ``branchsearch.search.outcome.Outcome``.
-        delta: Percent; None without one.
-    """
-
-    number: int
-    outcome: str
-    delta: float | None
-
-
-@dataclass(frozen=True, slots=True)
 class Standing:
     """How far a step is that trains networks.
 
@@ -33,7 +18,6 @@ class Standing:
         running: At this moment.
         failed: Without a result.
         best: The best delta so far, percent; None before there is one.
-        latest: The trial that ended last; None before there is one, and in steps without trials.
     """
 
     total: int
@@ -42,7 +26,6 @@ class Standing:
     running: int = 0
     failed: int = 0
     best: float | None = None
-    latest: Ended | None = None
 
 
 class Progress(Protocol):

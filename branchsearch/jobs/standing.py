@@ -5,13 +5,12 @@ would wait for it.
 """
 
 import json
-from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 from optuna.study import Study
 
-from branchsearch.jobs.progress import Ended, Standing
+from branchsearch.jobs.progress import Standing
 from branchsearch.search.outcome import Outcome, outcome_of
 
 #: What was trained fully, in a job's folder.
@@ -32,11 +31,6 @@ def standing(study: Study, total: int) -> Standing:
         for trial, outcome in trials
         if outcome is Outcome.COMPLETE and trial.user_attrs.get("delta") is not None
     ]
-    ended = [
-        (trial.datetime_complete, Ended(trial.number, outcome, trial.user_attrs.get("delta")))
-        for trial, outcome in trials
-        if trial.datetime_complete is not None and (outcome.counts or outcome.failed)
-    ]
     return Standing(
         total=total,
         done=outcomes.count(Outcome.COMPLETE),
@@ -44,7 +38,6 @@ def standing(study: Study, total: int) -> Standing:
         running=outcomes.count(Outcome.RUNNING),
         failed=sum(outcome.failed for outcome in outcomes),
         best=max(deltas, default=None),
-        latest=max(ended, key=itemgetter(0))[1] if ended else None,
     )
 
 
