@@ -1,3 +1,4 @@
+from collections import defaultdict
 from collections.abc import Callable
 from functools import partial
 from random import Random
@@ -164,6 +165,11 @@ def test_a_mapping_serves_as_well_and_says_what_it_lacks():
         for solve in (pareto_front, beam):
             with pytest.raises(ValueError, match=rf"branch a\+b at stage 0 is {told}"):
                 solve(score, score, space)
+
+
+def test_a_mapping_may_have_a_number_for_all_that_it_lacks():
+    space = Space.of("ab", 1)
+    assert pareto_front(defaultdict(int), copies, space) == [Point(1, 0, Tree.parse("a+b"))]
 
 
 def test_an_error_of_a_function_is_its_own():

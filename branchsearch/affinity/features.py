@@ -167,11 +167,10 @@ class _Spool:
         rows = rows.to(_KEPT_AS.get(rows.dtype, rows.dtype))
         if self._read == 0:
             self._open(rows)
-        elif (rows.shape[1], rows.dtype) != self._like:
-            columns, dtype = self._like
+        elif (rows.shape[1], rows.dtype) != (self._columns, self._precision):
             raise NotComparable(
-                f"stage {self._stage} gave {columns} features of {dtype} for an image, and then "
-                f"{rows.shape[1]} of {rows.dtype}"
+                f"stage {self._stage} gave {self._columns} features of {self._precision} for an "
+                f"image, and then {rows.shape[1]} of {rows.dtype}"
             )
         self._write(rows)
         self._read += len(rows)
@@ -191,8 +190,7 @@ class _Spool:
         return torch.from_numpy(np.memmap(self._file, self._dtype, mode="c", shape=shape))
 
     def _open(self, rows: Tensor) -> None:
-        self._columns = rows.shape[1]
-        self._like = rows.shape[1], rows.dtype
+        self._columns, self._precision = rows.shape[1], rows.dtype
         self._dtype = rows.new_empty(0, device="cpu").numpy().dtype
         self._memory: Tensor | None = None
         if self._room.take(self._images * rows.shape[1] * rows.element_size()):

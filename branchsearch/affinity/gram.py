@@ -53,7 +53,7 @@ class Gram:
             both less their means over the features.
         common_mean: What was taken off of all images, in the mean over the features.
         common_square: The same less its mean, squared and summed.
-    columns: F, how many features an image has.
+        columns: F, how many features an image has.
         flat: Numbers of the images whose features are all equal.
         source: Whose features they are, for messages; may be empty.
     """
@@ -165,7 +165,7 @@ class _Sums:
         """Take a piece in, unless its precision does not suffice."""
         double = piece.dtype == torch.float64
         self.centred, self.levelled = self.centred or double, self.levelled or double
-        if not self.columns:
+        if not (self.columns or double):
             self._foresee(piece)
         left, common, own = self._left(piece)
         products, sums = _products(left), left.sum(dim=1)

@@ -169,7 +169,7 @@ def check_free(to: Path, overwrite: bool) -> None:
     if not os.path.lexists(to):
         return
     if not overwrite:
-        raise FolderExists(f"{to} exists; it is replaced only when overwriting is asked for")
+        raise FolderExists(f"{to} exists; only overwriting (--overwrite) replaces it")
     if to.is_symlink() or not to.is_dir():
         raise FolderExists(f"{to} is not a folder, and only an exported folder is replaced")
     found = {path.name for path in to.iterdir()}

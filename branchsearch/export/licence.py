@@ -15,7 +15,7 @@ def licence(network: BranchedNetwork) -> str:
     """Write ``LICENSE``; for a network that was exported before, again what it said."""
     modules = {type(copy).__module__ for stage in network.stages for copy in _copies(stage)}
     for module in modules:
-        if rights := getattr(sys.modules[module], RIGHTS, None):
+        if rights := getattr(sys.modules.get(module), RIGHTS, None):
             return str(rights)
     kinds = {_backbone(copy) for stage in network.stages for copy in _copies(stage)}
     return render("licence.txt.jinja", backbones=sorted(kinds))

@@ -238,8 +238,9 @@ def hand_out(network: Network, seen: Seen, to: Path, how: Handing) -> Path:
     dataset = open_dataset(training.dataset, training.home)
     module = network.module()
     facts = dict(network.facts)
-    if set(how.tasks) != set(module.tree.tasks) and how.tasks:
+    if how.tasks:
         module = sliced(module, how.tasks)
+    if module.tree != training.tree:
         served = replace(
             training,
             tasks=tuple(task for task in training.tasks if task.name in how.tasks),

@@ -11,6 +11,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import MarkedYAMLError
 
+from branchsearch.datasets.faults import did_you_mean
 from branchsearch.jobs.shipped import shipped
 from branchsearch.jobs.spec import JobSpec, SpaceSpec
 
@@ -94,8 +95,7 @@ def _found(source: str | Path, kind: str, *, beside: Path = Path()) -> Path:
     named = shipped(kind)
     if str(source) in named:
         return named[str(source)]
-    close = get_close_matches(str(source), named, n=1)
-    meant = f"; did you mean {close[0]!r}?" if close else ""
+    meant = did_you_mean(source, named)
     raise InvalidSpec(
         f"no file {str(path)!r}, and {kind}/ holds no {str(source)!r}, "
         f"only {', '.join(named)}{meant}"

@@ -27,14 +27,15 @@ def number_of(numbers: BranchNumbers, stage: int, branch: frozenset[str]) -> int
     """
     if callable(numbers):
         number = numbers(stage, branch)
-    elif (stage, branch) in numbers:
-        number = numbers[stage, branch]
     else:
-        raise ValueError(f"no number is given for {_named(stage, branch)}")
+        try:
+            number = numbers[stage, branch]
+        except KeyError:
+            raise ValueError(f"no number is given for {_named(stage, branch)}") from None
     if number != number:  # the one number that differs from itself is none
-        raise ValueError(f"that of {_named(stage, branch)} is not a number")
+        raise ValueError(f"{_named(stage, branch)} is not a number")
     if number == -math.inf:
-        raise ValueError(f"that of {_named(stage, branch)} is -inf, and no tree could be better")
+        raise ValueError(f"{_named(stage, branch)} is -inf, and no tree could be better")
     return number
 
 
