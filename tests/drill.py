@@ -59,7 +59,7 @@ def worth(tree: Tree) -> float:
 
 def train(tree: Tree) -> Iterator[Mapping[str, Any]]:
     for epoch in range(1, EPOCHS + 1):
-        time.sleep(0.02)
+        time.sleep(0.1)
         value = worth(tree) * epoch / EPOCHS
         yield {"epoch": epoch, "metrics": {"a": value}, "seconds": 0.1, "last": epoch == EPOCHS}
 

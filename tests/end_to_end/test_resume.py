@@ -73,9 +73,13 @@ class Drilled:
 
 def kill(drilled: Drilled, kind: str, draw: random.Random) -> None:
     """One life of the driver that ends before its search does."""
-    # so early that all kills together leave trials to do
-    number = str(draw.randint(1, max(2, 40 // KILLS)))
-    process = drilled.start(kind, number) if kind in POINTS else drilled.start()
+    # so early that all kills together leave trials to do, however fast the machine
+    most = max(2, 40 // KILLS)
+    process = (
+        drilled.start(kind, str(draw.randint(1, most)))
+        if kind in POINTS
+        else drilled.start("told", str(most + 2))  # two may be told as lost before it begins
+    )
     try:
         if kind == "moment":  # any: also while Ray starts
             with suppress(subprocess.TimeoutExpired):
@@ -83,9 +87,12 @@ def kill(drilled: Drilled, kind: str, draw: random.Random) -> None:
             process.kill()
         elif kind == "worker":
             ends = time.monotonic() + 60
-            while not drilled.kill_a_worker(draw) and time.monotonic() < ends:
-                time.sleep(0.1)
-            time.sleep(draw.uniform(0, 3))
+            while process.poll() is None and time.monotonic() < ends:
+                if drilled.kill_a_worker(draw):
+                    break
+                time.sleep(0.02)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(timeout=draw.uniform(0, 3))
             process.kill()
         else:
             code = process.wait(timeout=300)
