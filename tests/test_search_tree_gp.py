@@ -117,7 +117,7 @@ def test_a_pool_gives_back_every_path():
 
 def test_covariances_are_those_of_some_process():
     paths = random_paths(40, 0)
-    kernel = PathKernel(drawn_settings(), *LAYOUT)
+    kernel = PathKernel(drawn_settings(32), *LAYOUT)
     k_GTNN = kernel(paths, paths)
     assert torch.allclose(k_GTNN, k_GTNN.mT)
     assert torch.linalg.eigvalsh(k_GTNN).min() > -1e-9
@@ -127,12 +127,12 @@ def test_covariances_are_those_of_some_process():
 def test_numbers_beside_the_tree_part_what_is_alike():
     tree = [TREES[5]] * 3
     paths = paths_TND(tree, affinity(), np.array([[0.0], [0.1], [1.0]]))
-    k_N = PathKernel(drawn_settings(), *LAYOUT)(paths, paths)[0, 0, 0]
+    k_N = PathKernel(drawn_settings(32), *LAYOUT)(paths, paths)[0, 0, 0]
     assert k_N[0] > k_N[1] > k_N[2]
 
 
 def one_setting() -> Settings:
-    return drawn_settings()[torch.tensor([3])]
+    return drawn_settings(32)[torch.tensor([3])]
 
 
 def test_the_posterior_is_that_of_a_gaussian_process():
@@ -140,14 +140,15 @@ def test_the_posterior_is_that_of_a_gaussian_process():
     setting, seen, new = one_setting(), random_paths(12, 1), random_paths(7, 2)
     gains = torch.from_numpy(np.random.default_rng(3).normal(5, 2, size=(4, 12)))
     blur = torch.rand(4, 12, dtype=torch.double)
-    weighed = posterior_module.Weighed(setting, torch.ones(1, 4, dtype=torch.double))
+    noise = torch.tensor([[0.01, 0.1, 0.3, 1.0]]).double()
+    weighed = posterior_module.Weighed(setting, torch.ones(1, 4, dtype=torch.double), noise)
     belief = Posterior(Observations(seen, gains, blur), weighed, LAYOUT, slope=0.3).of(
         posterior_module.Pool([], new, torch.arange(7).repeat(4, 1))
     )
     kernel = PathKernel(setting, *LAYOUT)
     for task in range(4):
         middle, spread = gains[task].mean(), gains[task].std(correction=0)
-        k_NN = kernel(seen, seen)[0, task] + torch.diag(setting.noise[0] + blur[task] / spread**2)
+        k_NN = kernel(seen, seen)[0, task] + torch.diag(noise[0, task] + blur[task] / spread**2)
         k_NM, k_MM = kernel(seen, new)[0, task], kernel(new, new)[0, task]
         y_N = (gains[task] - middle) / spread - 0.3 * seen[task, :, 9]
         mean = k_NM.T @ torch.linalg.solve(k_NN, y_N) + 0.3 * new[task, :, 9]
@@ -158,24 +159,52 @@ def test_the_posterior_is_that_of_a_gaussian_process():
 
 
 def test_settings_weigh_what_they_foretold():
-    """Ratios of weights against densities of the observations, the scale summed out numerically."""
+    """Against densities of the observations, scale and noise summed out numerically."""
     seen = random_paths(8, 4)
-    gains = torch.from_numpy(np.random.default_rng(5).normal(size=(4, 8)))
-    weighed = weigh(Observations(seen, gains, torch.zeros(4, 8).double()), LAYOUT)
+    random = np.random.default_rng(5)
+    gains = torch.from_numpy(random.normal(size=(4, 8)))
+    blur = torch.from_numpy(random.uniform(0, 0.5, size=(4, 8)))
+    weighed = weigh(Observations(seen, gains, blur), LAYOUT)
     kernel = PathKernel(weighed.settings, *LAYOUT)
-    y_N = ((gains[0] - gains[0].mean()) / gains[0].std(correction=0)).numpy()
-    scales = np.exp(np.linspace(-8, 8, 4001))
-    prior = scales**-3.0 * np.exp(-1 / scales) * scales  # inverse gamma (2, 1), per log scale
-    evidence = []
-    for k_NN, noise in zip(kernel(seen, seen)[:, 0].numpy(), weighed.settings.noise, strict=True):
-        covariance = k_NN + float(noise) * np.eye(8)
-        unit = multivariate_normal.logpdf(y_N, cov=covariance)
-        squares = y_N @ np.linalg.solve(covariance, y_N)
-        density = np.exp(unit + squares / 2 - squares / (2 * scales)) * scales**-4.0
-        evidence.append((density * prior).sum())
-    ratios = np.array(evidence) / evidence[0]
+    spread = float(gains[0].std(correction=0))
+    y_N = ((gains[0] - gains[0].mean()) / spread).numpy()
+    scales = np.exp(np.linspace(-8, 8, 801))
+    inverse_gamma = scales**-3.0 * np.exp(-1 / scales) * scales  # (2, 1), per log scale
+    noises = np.linspace(-12, 3, 121)
+    normal = np.exp(-((noises + 4.5) ** 2) / (2 * 1.5**2))
+    evidence, typical = [], []
+    for k_NN in kernel(seen, seen)[:, 0].numpy():
+        densities = []
+        for noise in np.exp(noises):
+            covariance = k_NN + np.diag(noise + blur[0].numpy() / spread**2)
+            unit = multivariate_normal.logpdf(y_N, cov=covariance)
+            squares = y_N @ np.linalg.solve(covariance, y_N)
+            density = np.exp(unit + squares / 2 - squares / (2 * scales)) * scales**-4.0
+            densities.append((density * inverse_gamma).sum())
+        evidence.append(normal @ densities)
+        typical.append(np.exp((normal * densities) @ noises / evidence[-1]))
     found = (weighed.weights[:, 0] / weighed.weights[0, 0]).numpy()
-    assert found == pytest.approx(ratios, rel=1e-4)
+    assert found == pytest.approx(np.array(evidence) / evidence[0], rel=1e-3)
+    assert weighed.noise[:, 0].numpy() == pytest.approx(np.array(typical), rel=1e-2)
+
+
+def test_noise_is_learnt_for_each_task():
+    """Gains drawn from a setting of the prior, and chance on top, to each task its own."""
+    paths = random_paths(300, 9)
+    setting = one_setting()
+    k_TNN = PathKernel(setting, *LAYOUT)(paths, paths)[0] + 1e-6 * torch.eye(300)
+    random = np.random.default_rng(10)
+    noises = [0.01, 0.1, 0.5, 1.0]
+    draws = torch.from_numpy(random.normal(size=(4, 300)))
+    smooth_TN = (torch.linalg.cholesky(k_TNN) @ draws[..., None])[..., 0]
+    chance_TN = torch.from_numpy(random.normal(size=(4, 300)) * np.sqrt(noises)[:, None])
+    weighed = weigh(
+        Observations(paths, smooth_TN + chance_TN, torch.zeros(4, 300).double()), LAYOUT
+    )
+    learnt = (weighed.weights * weighed.noise.log()).sum(0).exp().numpy()
+    # in units of a scale that is learnt as well
+    assert list(np.argsort(learnt)) == [0, 1, 2, 3]
+    assert learnt[3] > 20 * learnt[0]
 
 
 def test_inducing_points_that_are_all_observations_change_nothing(monkeypatch: pytest.MonkeyPatch):

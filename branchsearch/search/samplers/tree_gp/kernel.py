@@ -24,7 +24,6 @@ class Settings:
         parts: Shape [G, 4], sums to 1: variances of the kernel's four parts.
         reach: Shape [G]; share of a path over which the correlation of the third part falls to 1/e.
         slope: Shape [G]; by how much the logarithm of a stage's weight grows from stage to stage.
-        noise: Shape [G]; variance of one training.
         trust: Shape [G]; variance of the slope on the affinity.
     """
 
@@ -32,7 +31,6 @@ class Settings:
     parts: Tensor
     reach: Tensor
     slope: Tensor
-    noise: Tensor
     trust: Tensor
 
     def __getitem__(self, which: Tensor) -> "Settings":
@@ -42,21 +40,19 @@ class Settings:
         return len(self.offset)
 
 
-#: How many settings are averaged over, a power of two as Sobol's points want it.
-DRAWN = 32
-
-
-def drawn_settings(count: int = DRAWN) -> Settings:
+def drawn_settings(count: int) -> Settings:
     """Settings from the prior, the same ones always: quasi-random, so that few are enough.
 
     The prior is what a handful of trainings leaves in force: three parts of equal size and a
-    smaller fourth, a reach of half a path, little chance in training. That trainings scatter shows
-    soon; but a tree whose score was taken for chance is not trained again.
+    smaller fourth, and a reach of half a path.
+
+    Args:
+        count: A power of two, as Sobol's points want it.
     """
     # here, since it takes half a second, and a job is checked without
     from scipy.stats.qmc import Sobol
 
-    uniform = Sobol(8, seed=0).random(count).clip(1e-6, 1 - 1e-6)
+    uniform = Sobol(7, seed=0).random(count).clip(1e-6, 1 - 1e-6)
     normal = torch.from_numpy(np.vectorize(NormalDist().inv_cdf)(uniform))
     logits = normal[:, :4] + torch.tensor([0.0, 0.0, 0.0, -1.0])
     return Settings(
@@ -64,7 +60,6 @@ def drawn_settings(count: int = DRAWN) -> Settings:
         parts=logits.softmax(dim=1),
         reach=torch.exp(0.7 * normal[:, 5] - 0.7),
         slope=0.5 * normal[:, 6],
-        noise=torch.exp(1.5 * normal[:, 7] - 4.5),
         trust=torch.full((count,), 0.25, dtype=normal.dtype),
     )
 

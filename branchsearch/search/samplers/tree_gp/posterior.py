@@ -1,9 +1,9 @@
 """What trained trees say of others: one Gaussian process per task, averaged over hyperparameters.
 
-The tasks have one kernel, and each its own offset, scale and noise. A task's scale is integrated
-out; the rest is averaged over settings drawn from their prior, each weighed by how well it foretold
-what was observed (the marginal likelihood). With few trainings that is steadier than the most
-likely setting, and needs no optimiser.
+The tasks have one kernel, and each its own offset, scale and noise. A task's scale and noise are
+integrated out; the rest is averaged over settings drawn from their prior, each weighed by how well
+it foretold what was observed (the marginal likelihood). With few trainings that is steadier than
+the most likely setting, and needs no optimiser.
 
 Up to ``EXACT`` observations nothing is left out. Of more, so many serve as inducing points (the
 deterministic training conditional of J. Quiñonero-Candela and C. E. Rasmussen, "A Unifying View of
@@ -12,8 +12,8 @@ Sparse Approximate Gaussian Process Regression", JMLR 2005).
 BoTorch's own models are not used: their posterior forms the covariances of all candidates with each
 other, which thousands of trees under several settings have no memory for.
 
-Shape letters: G = settings, T = tasks, N = observations, I = inducing points, M = trees, D = see
-``paths``.
+Shape letters: G = settings, V = variances of noise, T = tasks, N = observations, I = inducing
+points, M = trees, D = see ``paths``.
 """
 
 import math
@@ -33,12 +33,23 @@ EXACT = 256
 #: Settings are weighed by so many observations at most, spread evenly.
 _WEIGHED = 150
 
-#: Settings that share this much of the weight are kept; how many at most falls with the number of
-#: observations, and so does what the others could change.
-_ENOUGH, _KEPT = 0.95, {0: 8, 50: 2, 150: 1}
+#: From so many observations on, how many settings are drawn, and at most kept: the more is known,
+#: the less the others could change, and the longer each takes.
+_SETTINGS = {0: (128, 16), 50: (32, 2), 150: (32, 1)}
+
+#: Settings that share this much of the weight are kept.
+_ENOUGH = 0.95
 
 #: Of the variance's inverse gamma prior: its mean is 1, the variance of what was observed.
 _SHAPE, _RATE = 2.0, 1.0
+
+#: Of the normal prior of the logarithm of the noise's variance, in units of the scale: beforehand
+#: there is little chance in training. That trainings scatter shows soon; but a tree whose score was
+#: taken for chance is not trained again.
+_NOISE, _NOISE_SPREAD = -4.5, 1.5
+
+#: The noise is integrated over so many values, out to so many deviations of its prior.
+_VALUES, _OUT = 15, 3.5
 
 #: Trees of which the posterior is computed at once, which bounds memory.
 _AT_ONCE = 4096
@@ -85,10 +96,12 @@ class Weighed:
     Attributes:
         settings: G of them.
         weights: Shape [G, T]; sums to 1 over G.
+        noise: Shape [G, T]; variance of one training under each, in units of the scale.
     """
 
     settings: Settings
     weights: Tensor
+    noise: Tensor
 
 
 class Layout(NamedTuple):
@@ -105,28 +118,43 @@ def weigh(observed: Observations, layout: Layout) -> Weighed:
         observed: Any number of trainings, none too.
         layout: Of the paths.
     """
-    settings = drawn_settings()
+    drawn, most = next(of for above, of in reversed(_SETTINGS.items()) if len(observed) >= above)
+    settings = drawn_settings(drawn)
     some = torch.linspace(0, len(observed) - 1, min(len(observed), _WEIGHED)).round().long()
-    few = observed[some]
-    if not len(few):
-        weights_GT = torch.ones(len(settings), len(observed.gains), dtype=torch.double)
-        weights_GT /= len(settings)
-    else:
-        kernel = PathKernel(settings, *layout)
-        y_TN, noise_TN, _, _ = _standardised(few)
-        factor, squares_GT = _whitened(kernel, settings, few.paths, y_TN, noise_TN)
-        logdet_GT = 2 * factor.diagonal(dim1=-2, dim2=-1).log().sum(-1)
-        exponent = _SHAPE + len(few) / 2
-        evidence_GT = -0.5 * logdet_GT - exponent * (_RATE + 0.5 * squares_GT).log()
-        weights_GT = evidence_GT.softmax(dim=0)
+    evidence_GT, noise_GT = _evidence(observed[some], PathKernel(settings, *layout), len(settings))
+    weights_GT = evidence_GT.softmax(dim=0)
     order = weights_GT.mean(1).argsort(descending=True)
     share = weights_GT.mean(1)[order].cumsum(0)
-    most = min(kept for above, kept in _KEPT.items() if len(observed) >= above)
     kept = order[: min(most, int((share < _ENOUGH).sum()) + 1)]
     weights_GT = weights_GT[kept]
     # a task for which none of the kept ones matters takes them all alike
     weights_GT = (weights_GT + 1e-9) / (weights_GT + 1e-9).sum(0)
-    return Weighed(settings[kept], weights_GT)
+    return Weighed(settings[kept], weights_GT, noise_GT[kept])
+
+
+def _evidence(observed: Observations, kernel: PathKernel, settings: int) -> tuple[Tensor, Tensor]:
+    """Of each setting for each task, the logarithm; and the noise under it, shape [G, T] both."""
+    deviations_V = torch.linspace(-_OUT, _OUT, _VALUES, dtype=torch.double)
+    noise_V = (_NOISE + _NOISE_SPREAD * deviations_V).exp()
+    evidence_VGT = (-0.5 * deviations_V**2).log_softmax(0)[:, None, None]
+    if len(observed):
+        y_TN, blur_TN, _, _ = _standardised(observed)
+        k_GTNN = kernel(observed.paths, observed.paths) + torch.diag_embed(blur_TN)
+        # of one decomposition, every noise is a sum away
+        values_GTN, vectors_GTNN = torch.linalg.eigh(k_GTNN)
+        squares_GTN = (vectors_GTNN.mT @ y_TN[..., None])[..., 0] ** 2
+        values_VGTN = values_GTN.clamp(min=0) + noise_V[:, None, None, None]
+        squares_VGT = (squares_GTN / values_VGTN).sum(-1)
+        exponent = _SHAPE + len(observed) / 2
+        evidence_VGT = (
+            evidence_VGT
+            - 0.5 * values_VGTN.log().sum(-1)
+            - exponent * (_RATE + 0.5 * squares_VGT).log()
+        )
+    else:
+        evidence_VGT = evidence_VGT.expand(-1, settings, len(observed.gains))
+    noise_GT = (evidence_VGT.softmax(0) * noise_V[:, None, None].log()).sum(0).exp()
+    return evidence_VGT.logsumexp(0), noise_GT
 
 
 class Posterior:
@@ -146,9 +174,9 @@ class Posterior:
         settings, self._weights_GT = weighed.settings, weighed.weights
         self._slope, self._likes = slope, layout.stages * layout.others
         self._kernel = PathKernel(settings, *layout)
-        y_TN, noise_TN, self._middle_T, self._spread_T = _standardised(observed)
+        y_TN, blur_TN, self._middle_T, self._spread_T = _standardised(observed)
         y_TN = y_TN - slope * self._liking(observed.paths)
-        noise_GTN = settings.noise[:, None, None] + noise_TN
+        noise_GTN = weighed.noise[..., None] + blur_TN
         self._anchors = _spread_evenly(observed.paths)
         k_GTIN = self._kernel(self._anchors, observed.paths)
         k_GTII = self._kernel(self._anchors, self._anchors)
@@ -211,19 +239,6 @@ def _standardised(observed: Observations) -> tuple[Tensor, Tensor, Tensor, Tenso
 def _typical(spread_T: Tensor) -> Tensor:
     largest = spread_T.max()
     return largest if largest > 0 else torch.ones_like(largest)
-
-
-def _whitened(
-    kernel: PathKernel, settings: Settings, paths: Tensor, y_TN: Tensor, noise_TN: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Cholesky factor of the covariance, and the observations' squares under it, shape [G, T]."""
-    k_GTNN = kernel(paths, paths)
-    noise_GTN = settings.noise[:, None, None] + noise_TN
-    factor = psd_safe_cholesky(k_GTNN + torch.diag_embed(noise_GTN))
-    whitened = torch.linalg.solve_triangular(
-        factor, y_TN.expand(noise_GTN.shape)[..., None], upper=False
-    )
-    return factor, (whitened**2).sum((-1, -2))
 
 
 def _factors(
