@@ -29,6 +29,17 @@ def test_no_winner_inside_the_noise():
     assert "above" not in verdict(found)
 
 
+def test_many_names_are_told_apart():
+    gains = {task: [2.5, 2.9, 3.3] for task in BEST.metrics}
+    near = [confirmed(name, CHOSEN, gains) for name in ("a+b > a,b", "c", "d", "e", "f")]
+    said = [
+        verdict(without(a_job(), confirmed=[SINGLE, BEST, *near[:count]])) for count in (2, 3, 5)
+    ]
+    assert "that of a+b > a,b and c: " in said[0]
+    assert "that of a+b > a,b; c; and d: " in said[1]
+    assert "that of a+b > a,b; c; d; and 2 more: " in said[2]
+
+
 def test_a_chosen_network_that_is_beaten_says_so():
     better = confirmed("better", CHOSEN, {task: [8.0, 8.1, 8.2] for task in BEST.metrics})
     said = verdict(without(a_job(), confirmed=[SINGLE, BEST, better]))

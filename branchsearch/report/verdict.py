@@ -100,4 +100,6 @@ def _names(networks: Sequence[Confirmed], most: int = 3) -> str:
     named = [shortened(network.name, 90) for network in networks[:most]]
     if len(networks) > most:
         named.append(f"{len(networks) - most} more")
-    return named[0] if len(named) == 1 else f"{'; '.join(named[:-1])} and {named[-1]}"
+    if len(named) < 3:
+        return " and ".join(named)
+    return "; ".join([*named[:-1], f"and {named[-1]}"])  # trees have commas of their own
