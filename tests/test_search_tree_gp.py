@@ -184,8 +184,9 @@ def test_settings_weigh_what_they_foretold():
         evidence.append(normal @ densities)
         typical.append(np.exp((normal * densities) @ noises / evidence[-1]))
     found = (weighed.weights[:, 0] / weighed.weights[0, 0]).numpy()
-    assert found == pytest.approx(np.array(evidence) / evidence[0], rel=1e-3)
-    assert weighed.noise[:, 0].numpy() == pytest.approx(np.array(typical), rel=1e-2)
+    assert len(found) == 16  # many settings while little is known
+    assert found == pytest.approx(np.array(evidence) / evidence[0], rel=1e-4)
+    assert weighed.noise[:, 0].numpy() == pytest.approx(np.array(typical), rel=1e-3)
 
 
 def test_noise_is_learnt_for_each_task():
@@ -201,7 +202,8 @@ def test_noise_is_learnt_for_each_task():
     weighed = weigh(
         Observations(paths, smooth_TN + chance_TN, torch.zeros(4, 300).double()), LAYOUT
     )
-    learnt = (weighed.weights * weighed.noise.log()).sum(0).exp().numpy()
+    assert len(weighed.settings) == 1  # one is enough, and what more would cost time
+    learnt = weighed.noise[0].numpy()
     # in units of a scale that is learnt as well
     assert list(np.argsort(learnt)) == [0, 1, 2, 3]
     assert learnt[3] > 20 * learnt[0]
