@@ -8,7 +8,10 @@ from xml.etree import ElementTree as ET
 from branchsearch.drawing.palette import INK, PAPER, QUIET
 
 _WIDTH, _HEIGHT, _ACROSS = 300, 220, 3
-_LEFT, _RIGHT, _TOP, _BOTTOM, _KEY = 46, 12, 34, 34, 34
+_LEFT, _RIGHT, _TOP, _BOTTOM = 46, 12, 34, 34
+
+#: Of the key: how wide a name may be with its stroke, and how high a row is.
+_NAME, _ROW = 180, 17
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +54,10 @@ def picture(panels: Sequence[Panel], colours: Mapping[str, str], *, across: str,
         up: What the values are.
     """
     rows = math.ceil(len(panels) / _ACROSS)
-    width, height = _WIDTH * min(_ACROSS, len(panels)), _HEIGHT * rows + _KEY
+    width = _WIDTH * min(_ACROSS, len(panels))
+    names_across = width // _NAME
+    key = _ROW * (math.ceil(len(colours) / names_across) + 1)
+    height = _HEIGHT * rows + key
     size = {"width": str(width), "height": str(height), "viewBox": f"0 0 {width} {height}"}
     root = ET.Element(
         "svg",
@@ -61,11 +67,12 @@ def picture(panels: Sequence[Panel], colours: Mapping[str, str], *, across: str,
     )
     ET.SubElement(root, "rect", {"width": "100%", "height": "100%", "fill": PAPER})
     for number, (name, colour) in enumerate(colours.items()):
-        x = 12 + number * (width - 24) / len(colours)
-        _stroke(root, [(x, 16), (x + 16, 16)], colour)
-        _write(root, name.replace("_", " "), x + 20, 20)
+        x = 12 + number % names_across * _NAME
+        y = 16 + number // names_across * _ROW
+        _stroke(root, [(x, y), (x + 16, y)], colour)
+        _write(root, name.replace("_", " "), x + 20, y + 4)
     for number, panel in enumerate(panels):
-        place = f"translate({number % _ACROSS * _WIDTH} {number // _ACROSS * _HEIGHT + _KEY})"
+        place = f"translate({number % _ACROSS * _WIDTH} {number // _ACROSS * _HEIGHT + key})"
         group = ET.SubElement(root, "g", {"transform": place})
         _panel(group, panel, colours, across, up)
     return ET.tostring(root, encoding="unicode") + "\n"

@@ -5,6 +5,7 @@ import re
 import shlex
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -14,7 +15,7 @@ from typer.testing import CliRunner
 
 from benchmarks import taskgrouping
 from benchmarks.lines import Line, Panel, picture
-from benchmarks.replay import AT, GROUPINGS, START, luck, ratio
+from benchmarks.replay import AT, COLOURS, GROUPINGS, START, luck, ratio
 from benchmarks.trained_tables import FOLDER, SEEDS, without_what_seeds_add
 from branchsearch.cli.main import app
 from branchsearch.search.replay.affinities import read_affinity
@@ -117,6 +118,29 @@ def test_a_picture_has_a_line_and_a_band_for_each_sampler_in_each_panel():
     )
     bands = [e for e in ET.fromstring(drawn).iter() if e.tag.endswith("polygon")]
     assert [band.get("fill") for band in bands] == ["#000000", "#ff0000", "#000000"]
+
+
+@pytest.mark.parametrize("panels", [1, 3])
+def test_names_in_the_key_do_not_touch_each_other_or_the_panels(panels: int):
+    line = Line([2.0, 1.0], [1.0, 0.0], [3.0, 2.0])
+    panel = Panel("one", 4, dict.fromkeys(COLOURS, line))
+    drawn = ET.fromstring(picture([panel] * panels, COLOURS, across="trainings", up="regret"))
+    key = [e for e in drawn if e.tag.endswith("text")]
+    assert len(key) == len(COLOURS)
+    # of a letter in this size, generously
+    boxes = [
+        (float(name.get("x", "")), float(name.get("y", "")), 6.5 * len(name.text or ""))
+        for name in key
+    ]
+    for (x, y, wide), (next_x, next_y, _) in pairwise(boxes):
+        assert next_y - y >= 11 or x + wide < next_x - 20  # where the next one's stroke begins
+    top = min(
+        float(group.get("transform", "").removesuffix(")").split()[1])
+        for group in drawn
+        if group.tag.endswith("g")
+    )
+    assert max(y for _, y, _ in boxes) < top
+    assert max(x + wide for x, _, wide in boxes) <= float(drawn.get("width", ""))
 
 
 def grouped(folder: Path) -> Path:
